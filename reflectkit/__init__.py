@@ -1,0 +1,1 @@
+"""reflectkit: make a chat model's reflection visible, checked, bounded and measured."""

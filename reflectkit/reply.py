@@ -1,0 +1,225 @@
+"""What the caller gets: sections, transcript, verdict, attempt, reply. Values, no behaviour."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from .errors import VerificationFailed
+from .events import Kind
+from .messages import FinishReason, Message, Request, ToolCall, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+__all__ = [
+    "Attempt",
+    "Ending",
+    "Issue",
+    "IssueKind",
+    "Mode",
+    "Reply",
+    "Section",
+    "Status",
+    "Transcript",
+    "Verdict",
+]
+
+IssueKind = Literal[
+    "missing_thinking",
+    "missing_output",
+    "missing_open",
+    "unclosed_thinking",
+    "unclosed_reflection",
+    "unclosed_output",
+    "stray_close",
+    "text_outside",
+    "nested_thinking",
+    "nested_reflection",
+    "nested_output",
+    "misplaced_reflection",
+    "out_of_order",
+    "multiple_thinking",
+    "multiple_outputs",
+    "truncated_tag",
+    "recovered",
+]
+Mode = Literal["trained", "prompted", "plain"]
+#: How the answer came to its end: by itself, at the token cap, by the caller, or by a fault.
+Ending = Literal["complete", "length", "stopped", "cancelled", "error"]
+Status = Literal[
+    "accepted", "kept_first", "voted", "exhausted", "budget", "deadline", "cancelled", "unverified"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One section. ``text`` is byte-exact, without the markup of recognised tags.
+
+    ``start`` and ``end`` are positions in the source, markup included; ``parent`` is the index (in
+    ``Transcript.sections``) of the section it stands in.
+    """
+
+    kind: Kind
+    text: str
+    start: int = 0
+    end: int = 0
+    closed: bool = True
+    parent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One departure from the grammar, and the position in the source where it shows."""
+
+    kind: IssueKind
+    position: int
+    detail: str = ""
+
+
+def _join(texts: list[str]) -> str:
+    return "\n\n".join(t for t in (text.strip() for text in texts) if t)
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """All sections of one response, in order of opening, with the issues found.
+
+    ``source`` is the complete text as it came; ``confidence`` is below 1 only when the sections
+    were recovered from a text without tags. The views are stripped; sections are not.
+    """
+
+    sections: tuple[Section, ...] = ()
+    issues: tuple[Issue, ...] = ()
+    source: str = field(default="", repr=False)
+    dialect: str = "reflection"
+    prefilled: bool = False
+    confidence: float = 1.0
+    payload: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
+    tool_calls: tuple[ToolCall, ...] = ()
+
+    def of(self, kind: Kind) -> list[Section]:
+        """The sections of one kind, in order of opening."""
+        return [s for s in self.sections if s.kind == kind]
+
+    @property
+    def thinking(self) -> str | None:
+        """All reasoning, reflections in place; None when no reasoning section occurred."""
+        tops = [s for s in self.sections if _is_reasoning(s) and not self._inside_reasoning(s)]
+        return _join([s.text for s in tops]) if tops or self.prefilled else None
+
+    @property
+    def reflections(self) -> list[str]:
+        """The text of each outermost reflection, in order of opening."""
+        inner = [s for s in self.of("reflection") if not self._inside(s, "reflection")]
+        return [s.text.strip() for s in inner]
+
+    @property
+    def output(self) -> str:
+        """The answer: output sections if one was opened, otherwise all text outside sections."""
+        return _join([s.text for s in self.of("output") or self.of("outside")])
+
+    @property
+    def outside(self) -> str:
+        """Text outside all sections, when an output section exists."""
+        return _join([s.text for s in self.of("outside")]) if self.of("output") else ""
+
+    @property
+    def well_formed(self) -> bool:
+        """No issue was found."""
+        return not self.issues
+
+    def _inside(self, section: Section, kind: Kind) -> bool:
+        while section.parent is not None:
+            section = self.sections[section.parent]
+            if section.kind == kind:
+                return True
+        return False
+
+    def _inside_reasoning(self, section: Section) -> bool:
+        return self._inside(section, "thinking") or self._inside(section, "reflection")
+
+
+def _is_reasoning(section: Section) -> bool:
+    return section.kind in ("thinking", "reflection")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """A verifier's judgement: ``ok`` is None when it could not tell."""
+
+    ok: bool | None
+    feedback: str = ""
+    by: Literal["rule", "schema", "tool", "judge", "self", "oracle"] = "rule"
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One turn of the correction loop: what was asked, what came, what it cost."""
+
+    number: int
+    request: Request = field(repr=False)
+    transcript: Transcript
+    usage: Usage = field(default_factory=Usage)
+    finish: FinishReason = "stop"
+    verdicts: tuple[Verdict, ...] = ()
+    model: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What ``Client.ask`` returns."""
+
+    transcript: Transcript
+    attempts: tuple[Attempt, ...] = ()
+    usage: Usage = field(default_factory=Usage)
+    mode: Mode = "plain"
+    model: str = ""
+    ending: Ending = "complete"
+    status: Status = "unverified"
+    stopped_by: str = ""
+
+    @property
+    def output(self) -> str:
+        """The answer, without any thinking."""
+        return self.transcript.output
+
+    @property
+    def thinking(self) -> str | None:
+        """The reasoning, reflections in place; None when there was none (or it is hidden)."""
+        return self.transcript.thinking
+
+    @property
+    def reflections(self) -> list[str]:
+        """The reflections, in order."""
+        return self.transcript.reflections
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        return self.transcript.sections
+
+    @property
+    def issues(self) -> tuple[Issue, ...]:
+        """Departures from the protocol; empty for a well-formed answer."""
+        return self.transcript.issues
+
+    @property
+    def verdicts(self) -> tuple[Verdict, ...]:
+        """The verdicts on the last attempt."""
+        return self.attempts[-1].verdicts if self.attempts else ()
+
+    @property
+    def message(self) -> Message:
+        """The assistant turn to put into a later request: the output and the replay payload."""
+        return Message("assistant", self.output, payload=self.transcript.payload)
+
+    def raise_for_verdict(self) -> Reply:
+        """Return the reply itself, or raise ``VerificationFailed`` if a verdict said no."""
+        failed = [v for v in self.verdicts if v.ok is False]
+        if failed:
+            reasons = "; ".join(v.feedback or v.name or "failed" for v in failed)
+            raise VerificationFailed(f"The answer was not accepted: {reasons}.", reply=self)
+        return self
