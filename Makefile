@@ -1,0 +1,94 @@
+# The two commands of a newcomer: `make demo` and `make test`. Both need Python 3.11 or newer with
+# venv and pip, and nothing else; everything is installed into .venv and .venvs.
+
+PYTHON ?= python3
+# Installed before transformers, so that pip does not choose a newer build with GPU packages.
+TORCH ?= torch==2.13.0
+PYTEST_FLAGS ?=
+
+VENV := .venv
+PY := $(VENV)/bin/python
+WHEEL_VENV := .venvs/wheel
+SERVE_VENV := .venvs/transformers
+PIP := -m pip install --quiet --disable-pip-version-check
+
+# What `make wheel` needs beside the wheel itself; the package folder is not among it on purpose.
+BESIDE_WHEEL := tests docs cookbook benchmarks pyproject.toml mkdocs.yml README.md CHANGELOG.md LICENSE
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint unit wheel docs engines bench clean
+.DELETE_ON_ERROR:
+# The stages share environments and two cores, so they run one after the other.
+.NOTPARALLEL:
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed  ## ask the embedded model a question, live (no key, no server, no download)
+	@$(VENV)/bin/reflectkit ask "What is (2 + 2) * 7?"
+
+test: lint unit wheel docs engines  ## everything: lint, types, tests, wheel, docs, real engines
+	@echo "make test: every stage passed"
+
+lint: $(VENV)/.dev  ## ruff and mypy --strict
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+unit: $(VENV)/.dev  ## the tests, from the source tree
+	$(PY) -m pytest --ignore=tests/docs --ignore=tests/engines $(PYTEST_FLAGS)
+
+wheel: $(VENV)/.dev $(WHEEL_VENV)/.made  ## build the wheel and test it with the source out of sight
+	rm -rf build/wheel
+	mkdir -p build/wheel/run
+	$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+	$(WHEEL_VENV)/bin/python $(PIP) "$$(echo build/wheel/*.whl)[local]" --group test
+	$(WHEEL_VENV)/bin/python $(PIP) --force-reinstall --no-deps build/wheel/*.whl
+	cp -R $(BESIDE_WHEEL) build/wheel/run/
+	cd build/wheel/run && REFLECTKIT_TEST_INSTALLED=1 ../../../$(WHEEL_VENV)/bin/python -I -m pytest \
+		-m "not checkout" --ignore=tests/docs --ignore=tests/engines $(PYTEST_FLAGS)
+
+docs: $(VENV)/.dev  ## build the pages, run every code block and notebook
+	$(PY) -m mkdocs build --quiet --strict --site-dir build/site
+	$(PY) -m pytest tests/docs $(PYTEST_FLAGS)
+
+engines: $(VENV)/.dev $(SERVE_VENV)/.installed  ## the same answers from real servers over HTTP
+	REFLECTKIT_TRANSFORMERS_PYTHON=$(CURDIR)/$(SERVE_VENV)/bin/python $(PY) -m pytest tests/engines $(PYTEST_FLAGS)
+
+bench: $(VENV)/.dev  ## what an import costs, beside h11
+	$(PY) benchmarks/imports.py
+
+clean:  ## remove the environments and everything built
+	rm -rf $(VENV) .venvs build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One environment for people: the package from this folder, with the embedded model's engine.
+$(VENV)/.installed: pyproject.toml Makefile | $(VENV)/.made
+	@echo "Installing reflectkit[local] into $(VENV) ..."
+	@$(PY) $(PIP) --editable ".[local]"
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.installed
+	@echo "Installing the developers' tools into $(VENV) ..."
+	@$(PY) $(PIP) --upgrade "pip>=25.1,<27"
+	@$(PY) $(PIP) --group dev
+	@touch $@
+
+# The tools that serve models over HTTP bring gigabytes and pins of their own, so they live apart.
+$(SERVE_VENV)/.installed: Makefile | $(SERVE_VENV)/.made
+	@echo "Installing transformers serve into $(SERVE_VENV) ..."
+	@$(SERVE_VENV)/bin/python $(PIP) "$(TORCH)"
+	@$(SERVE_VENV)/bin/python $(PIP) "transformers[serving]>=5.20,<6"
+	@touch $@
+
+# A fresh virtual environment. --group needs pip 25.1; Debian's own is older, so the wheel's gets one too.
+%/.made:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "reflectkit needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1)."; \
+		echo "Name another one: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "'$(PYTHON)' cannot make virtual environments."; \
+		echo "On Debian and Ubuntu: apt install python3-venv python3-pip"; exit 1; }
+	@rm -rf $* && $(PYTHON) -m venv $*
+	@if [ "$*" = "$(WHEEL_VENV)" ]; then $*/bin/python $(PIP) --upgrade "pip>=25.1,<27"; fi
+	@touch $@
