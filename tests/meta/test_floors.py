@@ -1,0 +1,56 @@
+"""Imports flow one way: a room sees the floors above it, never those below."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+import rooms
+
+import reflectkit
+
+PACKAGE = Path(reflectkit.__file__).parent
+
+
+def test_no_room_reaches_down() -> None:
+    assert rooms.complaints(PACKAGE) == []
+
+
+def test_every_import_is_seen() -> None:
+    """The reader of imports is not blind: it finds the ground floor's known ones."""
+    seen = {(i.module, i.target) for i in rooms.imports(PACKAGE)}
+    assert ("reflectkit.events", "reflectkit.messages") in seen
+    assert ("reflectkit.backends.base", "reflectkit.messages") in seen
+
+
+PLANTED = {
+    "ground reads a backend": ("errors.py", "from .backends import base", "reaches down"),
+    "ground reads a machine": ("events.py", "import reflectkit.protocol", "reaches down"),
+    "a late import counts too": ("errors.py", "def f():\n    from . import cli", "reaches down"),
+    "types may not reach down either": (
+        "errors.py",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .cli import main",
+        "reaches down",
+    ),
+    "protocol reads the front": ("protocol/x.py", "from .. import client", "reaches down"),
+    "protocol reads the clock": ("protocol/x.py", "import time", "no clock"),
+    "protocol reads the loop": ("protocol/x.py", "from asyncio import Queue", "no clock"),
+    "protocol reads a package": ("protocol/x.py", "import httpx", "standard library only"),
+    "ground reads the system": ("messages.py", "import os.path", "no clock"),
+    "a room nobody planned": ("attic/x.py", "", "in no room"),
+}
+
+
+@pytest.mark.parametrize(("where", "line", "why"), PLANTED.values(), ids=PLANTED)
+def test_a_planted_import_is_found(where: str, line: str, why: str, tmp_path: Path) -> None:
+    copy = tmp_path / "reflectkit"
+    shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "*.gguf"))
+    (copy / "client.py").touch()
+    target = copy / where
+    target.parent.mkdir(exist_ok=True)
+    before = target.read_text("utf-8") if target.exists() else ""
+    target.write_text(f"{before}\n{line}\n", "utf-8")
+    found = rooms.complaints(copy)
+    assert len(found) == bool(why), found
+    assert all(why in complaint for complaint in found)
