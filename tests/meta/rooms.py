@@ -28,7 +28,7 @@ FLOORS = (
     Floor("machines", ("protocol", "budget", "correction"), pure=True),
     Floor("edges", ("models", "backends", "ledgers", "verify")),
     Floor("engine and front", ("engine", "client", "sync")),
-    Floor("tools", ("testing", "compare", "tuning", "probe", "cli")),
+    Floor("tools", ("testing", "compare", "tuning", "probe", "cli", "__main__")),
 )
 
 #: From the standard library, but not for pure floors.
