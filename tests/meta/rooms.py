@@ -134,3 +134,16 @@ def _foreign(found: Import, floor: Floor) -> str:
     if top not in sys.stdlib_module_names:
         return f"{floor.name} uses the standard library only"
     return f"{floor.name} has no clock, loop or I/O" if top in IMPURE else ""
+
+
+def drawing() -> str:
+    """The floors as docs/architecture.md shows them."""
+    width = max(len(floor.name) for floor in FLOORS)
+    return "\n".join(
+        f"{floor.name:<{width}}  |  {' · '.join(floor.rooms)}{'   (pure)' * floor.pure}"
+        for floor in FLOORS
+    )
+
+
+if __name__ == "__main__":
+    print(drawing())
