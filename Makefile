@@ -49,7 +49,7 @@ wheel: $(VENV)/.dev $(WHEEL_VENV)/.made  ## build the wheel and test it with the
 		-m "not checkout" --ignore=tests/docs --ignore=tests/engines $(PYTEST_FLAGS)
 
 docs: $(VENV)/.dev  ## build the pages, run every code block and notebook
-	$(PY) -m mkdocs build --quiet --strict --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict --site-dir build/site
 	$(PY) -m pytest tests/docs $(PYTEST_FLAGS)
 
 engines: $(VENV)/.dev $(SERVE_VENV)/.installed  ## the same answers from real servers over HTTP

@@ -27,7 +27,7 @@ and column, every departure from the protocol."""
 def build() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser("reflectkit", "Reflection for any chat model, made visible.")
-    parser.add_argument("--version", action="version", version=_Version())
+    parser.add_argument("--version", action=_Version, nargs=0, help="the version, and nothing else")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _ask(_command(commands, "ask", ASK, "ask a model"))
     _parse(_command(commands, "parse", PARSE, "take a finished answer apart"))
@@ -77,15 +77,14 @@ class _Parser(argparse.ArgumentParser):
         )
 
 
-class _Version(str):
-    """Looked up only when it is printed: reading metadata is slow."""
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: reading metadata is slow."""
 
-    __slots__ = ()
-
-    def __mod__(self, _: object) -> str:
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from importlib.metadata import version
 
-        return f"reflectkit {version('reflectkit')}"
+        print(f"reflectkit {version('reflectkit')}")
+        parser.exit()
 
 
 def _command(commands: Any, name: str, description: str, summary: str) -> argparse.ArgumentParser:

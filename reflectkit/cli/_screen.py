@@ -29,8 +29,8 @@ STYLES: Mapping[str, tuple[str, str]] = {
 }
 LABELS: Mapping[str, str] = {"outside": "text"}
 
-#: Control characters that a model could use to repaint a terminal; tab and line feed are harmless.
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+#: Control characters that a model could use to repaint a terminal; tabs and line ends are harmless.
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]|\r(?!\n)")
 
 
 def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> bool:
