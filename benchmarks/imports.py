@@ -23,7 +23,8 @@ from collections.abc import Sequence
 BAR = 1.5
 SUBJECTS = {
     "reflectkit": "import reflectkit",
-    "reflectkit.Client": "import reflectkit; reflectkit.Client",
+    "reflectkit.protocol": "import reflectkit.protocol",
+    "reflectkit.Client": "from reflectkit import Client",
     "h11": "import h11",
     "(nothing)": "pass",
 }

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ._screen import Screen, wants_colour
+from ._printer import Printer, wants_colour
 from ._stdin import read_file, read_stdin
 from ._values import event_value, place, transcript_value, write
 
@@ -46,30 +46,30 @@ def _read(text: str, options: Namespace) -> tuple[list[ProtocolEvent], Transcrip
 
 
 def _show(events: list[ProtocolEvent], transcript: Transcript) -> None:
-    screen = Screen(sys.stdout, colour=wants_colour(sys.stdout))
+    printer = Printer(sys.stdout, colour=wants_colour(sys.stdout))
     for event in events:
-        screen.show(event)
+        printer.show(event)
     if not events:
-        _show_sections(screen, transcript)
-    screen.end()
+        _show_sections(printer, transcript)
+    printer.end()
     for issue in transcript.issues:
         line, column = place(transcript.source, issue.position)
         detail = f": {issue.detail}" if issue.detail else ""
         print(f"issue {issue.kind} at {line}:{column}{detail}", file=sys.stderr)
 
 
-def _show_sections(screen: Screen, transcript: Transcript) -> None:
+def _show_sections(printer: Printer, transcript: Transcript) -> None:
     """Recovered sections have no markup, so a parent's text is what its children leave."""
     for number, section in enumerate(transcript.sections):
         if section.parent is None:
-            _show_section(screen, transcript, number, section)
+            _show_section(printer, transcript, number, section)
 
 
-def _show_section(screen: Screen, transcript: Transcript, number: int, section: Section) -> None:
+def _show_section(printer: Printer, transcript: Transcript, number: int, section: Section) -> None:
     at = section.start
     for index, child in enumerate(transcript.sections):
         if child.parent == number:
-            screen.text(section.kind, transcript.source[at : child.start])
-            _show_section(screen, transcript, index, child)
+            printer.text(section.kind, transcript.source[at : child.start])
+            _show_section(printer, transcript, index, child)
             at = child.end
-    screen.text(section.kind, transcript.source[at : section.end])
+    printer.text(section.kind, transcript.source[at : section.end])

@@ -17,7 +17,7 @@ from ..events import (
     SectionStarted,
 )
 
-__all__ = ["Screen", "wants_colour"]
+__all__ = ["Printer", "wants_colour"]
 
 #: SGR codes: (label, text). Dim thinking, yellow reflections, plain output.
 STYLES: Mapping[str, tuple[str, str]] = {
@@ -42,7 +42,7 @@ def wants_colour(stream: TextIO, environ: Mapping[str, str] = os.environ) -> boo
     return environ.get("TERM") != "dumb" and stream.isatty()
 
 
-class Screen:
+class Printer:
     """Takes events in order and writes them at once.
 
     ``labels=False`` writes text alone, for callers who show nothing but the answer. White space at
@@ -95,7 +95,7 @@ class Screen:
             self._write("\n")
 
     def _enter(self, kind: Kind, text: str) -> bool:
-        """Open a section on the screen; not before it has something to show."""
+        """Open a section; not before it has something to show."""
         if not text.strip():
             return False
         self._leave()

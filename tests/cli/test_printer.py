@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from reflectkit.cli._screen import Screen, wants_colour
+from reflectkit.cli._printer import Printer, wants_colour
 from reflectkit.events import (
     AttemptStarted,
     Corrected,
@@ -41,10 +41,10 @@ class Terminal(io.StringIO):
 
 def shown(events: list[Event], stream: io.StringIO | None = None, **options: bool) -> str:
     stream = stream or io.StringIO()
-    screen = Screen(stream, **options)
+    printer = Printer(stream, **options)
     for event in events:
-        screen.show(event)
-    screen.end()
+        printer.show(event)
+    printer.end()
     return stream.getvalue()
 
 
@@ -78,10 +78,10 @@ def test_inner_white_space_is_kept() -> None:
 
 def test_text_is_flushed_piece_by_piece() -> None:
     stream = io.StringIO()
-    screen = Screen(stream)
-    screen.show(SectionDelta(0, "output", "2"))
+    printer = Printer(stream)
+    printer.show(SectionDelta(0, "output", "2"))
     assert stream.getvalue() == "[output]\n2"
-    screen.show(SectionDelta(0, "output", "8"))
+    printer.show(SectionDelta(0, "output", "8"))
     assert stream.getvalue() == "[output]\n28"
 
 
