@@ -246,6 +246,7 @@ class ChunkReader:
 
     def _delta(self, delta: Mapping[str, Any]) -> Iterator[Chunk]:
         self._calls.add(delta.get("tool_calls"))
+        self._any = self._any or bool(delta.get("tool_calls"))
         details = _details(delta.get("reasoning_details"))
         self._keep(details)
         pieces = [*self._reasoning(delta, details), *_content_pieces(delta.get("content"))]
