@@ -22,6 +22,7 @@ __all__ = [
     "Reply",
     "Section",
     "Status",
+    "Summary",
     "Transcript",
     "Verdict",
 ]
@@ -170,8 +171,23 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """How much reasoning there was, without a word of it.
+
+    ``sections``: thinking sections. ``characters``: of the thinking, reflections included.
+    ``tokens``: the same in tokens, where somebody counted; ``exact`` is False for an estimate.
+    """
+
+    sections: int = 0
+    reflections: int = 0
+    characters: int = 0
+    tokens: int | None = None
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What ``Client.ask`` returns."""
+    """What ``Client.ask`` returns. ``summary`` is None when thinking is hidden."""
 
     transcript: Transcript
     attempts: tuple[Attempt, ...] = ()
@@ -181,6 +197,7 @@ class Reply:
     ending: Ending = "complete"
     status: Status = "unverified"
     stopped_by: str = ""
+    summary: Summary | None = None
 
     @property
     def output(self) -> str:

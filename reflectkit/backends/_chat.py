@@ -1,0 +1,188 @@
+"""One streamed chat answer, without I/O: bytes in any pieces in, ``Chunk``s out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from ..errors import BackendError, BackendWireError, ReflectKitError
+from ..messages import Chunk
+from ._retry import is_safe_status
+from ._sse import LARGEST_EVENT, SSE, EventTooLarge
+from ._wire import ChunkReader, WireFault, read_error
+
+__all__ = ["ChatStream", "excerpt"]
+
+_DONE: Final = "[DONE]"
+_WHITE: Final = b" \t\r\n\xef\xbb\xbf"
+#: events to look at, after a stop string was found on our side, for the usage that may follow
+_AFTER_STOP: Final = 2
+_HTML_HINT: Final = (
+    "base_url points at a web page: give the API's own address, which often ends in /v1."
+)
+
+
+class ChatStream:
+    """Reads the body of a chat answer: server-sent events, or one JSON object.
+
+    ``feed`` and ``finish`` are generators that give what is good before they raise
+    ``BackendWireError``, text held back included. When ``complete``, the answer is whole, and a
+    fault that comes later takes nothing from it; when ``over``, no more bytes are needed.
+    """
+
+    def __init__(
+        self, content_type: str = "", *, stop: Sequence[str] = (), prefix: str = ""
+    ) -> None:
+        self._html = "html" in content_type.lower()
+        self._reader = ChunkReader(stop=stop, prefix=prefix)
+        self._sse = SSE()
+        self._json: bytearray | None = None
+        self._head = b""
+        self._sniffed = False
+        self._done = False
+        self._after_stop = 0
+
+    @property
+    def complete(self) -> bool:
+        """The end was said, by the server or by a stop string."""
+        return self._done or self._reader.finished or self._reader.stopped
+
+    @property
+    def over(self) -> bool:
+        """Nothing that follows can matter."""
+        tail_read = self._reader.finished or self._after_stop >= _AFTER_STOP
+        return self._html or self._done or (self._reader.stopped and tail_read)
+
+    def feed(self, data: bytes | ReflectKitError) -> Iterator[Chunk]:
+        """The chunks that these bytes complete; a fault of the connection is fed like bytes."""
+        if isinstance(data, ReflectKitError):
+            yield from self.fail(data)
+            return
+        if not self._sniffed and not (data := self._sniff(data)):
+            return
+        try:
+            events = self._sse.feed(data) if self._json is None else self._keep(self._json, data)
+        except EventTooLarge as error:
+            events, too_large = [], str(error)
+        else:
+            too_large = ""
+        if too_large:
+            yield from self.fail(BackendWireError(too_large, hint="This is not a chat stream."))
+        for event in events:
+            yield from self._event(event)
+
+    def finish(self) -> Iterator[Chunk]:
+        """The last chunk, which carries ``finish``; raises if the answer is not whole."""
+        if not self.complete:
+            yield from self._rest()
+        if not self.complete:
+            yield from self.fail(self._early_end())
+        last = self._reader.finish()
+        yield last if last.finish else _stopped(last)
+
+    def fail(self, error: ReflectKitError) -> Iterator[Chunk]:
+        """Deliver the text held back, then raise ``error`` (not when the answer is complete)."""
+        if self.complete:
+            self._done = True
+            return
+        last = self._reader.finish()
+        if last.text:
+            yield Chunk(last.text, model=last.model)
+        if isinstance(error, BackendError):
+            error.usage = last.usage
+        raise error
+
+    def _sniff(self, data: bytes) -> bytes:
+        """Decide by the first byte that is not white; content types are often wrong."""
+        self._head = (self._head + data).lstrip(_WHITE)
+        first = self._head[:1]
+        if not first:
+            return b""
+        self._sniffed = True
+        self._html = self._html or first == b"<"
+        if self._html or first in b"{[":
+            self._json = bytearray()
+        return self._head
+
+    def _keep(self, body: bytearray, data: bytes) -> list[str]:
+        body += data
+        if len(body) > LARGEST_EVENT:
+            raise EventTooLarge(f"The answer is larger than {LARGEST_EVENT} bytes.")
+        return []
+
+    def _rest(self) -> Iterator[Chunk]:
+        if self._json is not None and not self._html:
+            yield from self._event(self._json.decode("utf-8", "replace"))
+            self._done = self._reader.started
+        for event in self._sse.finish():
+            yield from self._event(event)
+
+    def _event(self, event: str) -> Iterator[Chunk]:
+        if self._done or event.strip() == _DONE:
+            # a bare [DONE] is no answer; it says only that nothing was lost on the way
+            self._done = self._done or self._reader.started
+            return
+        self._after_stop += self._reader.stopped
+        data = _loads(event)
+        fault = read_error(data)
+        if fault or not isinstance(data, dict):
+            yield from self.fail(_reported(fault) if fault else _not_json(event))
+        yield from self._reader.read(data)
+
+    def _early_end(self) -> BackendWireError:
+        if self._html:
+            page = excerpt(bytes(self._json or self._head))
+            return BackendWireError(f"The server sent a web page: {page}", hint=_HTML_HINT)
+        if not self._reader.started:
+            return BackendWireError(
+                f"The answer is empty or not a chat stream: {excerpt(self._head)}".rstrip(": "),
+                hint="Check that base_url is an OpenAI-compatible chat server.",
+                retryable=not self._head,
+            )
+        return BackendWireError(
+            "The stream ended before the answer was finished.",
+            hint="The server or a proxy cut it; the text so far is kept.",
+            retryable=True,
+        )
+
+
+def excerpt(data: bytes, size: int = 200) -> str:
+    """The beginning of a body, on one line, for an error message."""
+    text = " ".join(data[: size * 4].decode("utf-8", "replace").split())
+    return text if len(text) <= size else text[:size] + "…"
+
+
+def _loads(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _not_json(event: str) -> BackendWireError:
+    return BackendWireError(
+        f"The server sent a chunk that is no JSON object: {excerpt(event.encode())}",
+        hint="The text so far is kept.",
+        retryable=True,
+    )
+
+
+def _reported(fault: WireFault) -> BackendWireError:
+    return BackendWireError(
+        f"The server reported a fault in its answer: {fault.message[:500]}",
+        status=fault.code,
+        retryable=fault.code is not None and is_safe_status(fault.code),
+    )
+
+
+def _stopped(last: Chunk) -> Chunk:
+    """A complete answer whose server gave no reason: it stopped."""
+    return Chunk(
+        last.text,
+        tool_calls=last.tool_calls,
+        usage=last.usage,
+        finish="stop",
+        model=last.model,
+        payload=last.payload,
+    )

@@ -1,0 +1,306 @@
+"""HTTP: the one module that knows httpx (imported at first use), and translates its errors.
+
+To put another client in its place, change this file alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from ..errors import (
+    BackendError,
+    BackendTimeout,
+    BackendUnreachable,
+    BackendWireError,
+    ConfigurationError,
+    ReflectKitError,
+)
+from ._retry import Retries, Timeouts, is_safe_status, parse_retry_after
+from ._secrets import Address, Secrets
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["Answer", "Deadline", "Http"]
+
+T = TypeVar("T")
+#: seconds between the pieces of an answer that is not a stream
+_SHORT: Final = 10.0
+#: seconds for the last bytes after an answer is complete, so that the connection can be used again
+_DRAIN: Final = 0.05
+
+
+class Deadline:
+    """How long the next wait of one call may take. Seconds on the event loop's clock."""
+
+    def __init__(self, timeouts: Timeouts) -> None:
+        self.timeouts = timeouts
+        self._start = asyncio.get_running_loop().time()
+
+    def limit(self, seconds: float | None, what: str) -> tuple[float | None, str]:
+        """The wait allowed, and the words for what ran out if it does."""
+        left = self.left()
+        if left is not None and (seconds is None or left < seconds):
+            return max(left, 0.0), f"the answer was not complete within {self.timeouts.total:g} s"
+        return seconds, f"{what} within {seconds:g} s" if seconds is not None else what
+
+    def left(self) -> float | None:
+        """Seconds until the total is spent; None without a total."""
+        if self.timeouts.total is None:
+            return None
+        return self._start + self.timeouts.total - asyncio.get_running_loop().time()
+
+
+class Answer:
+    """One HTTP answer whose body is still to be read. Close it on every path."""
+
+    def __init__(self, response: httpx.Response, http: Http, deadline: Deadline) -> None:
+        self._response = response
+        # httpx writes its async generators down as plain iterators
+        self._pieces = cast("AsyncGenerator[bytes, None]", response.aiter_bytes())
+        self._http = http
+        self._deadline = deadline
+        self._began = False
+        self.status = response.status_code
+        self.content_type = response.headers.get("content-type", "")
+        self.location = response.headers.get("location", "")
+        self.retry_after = parse_retry_after(response.headers.get("retry-after"), now=time.time())
+
+    async def piece(self, seconds: float | None = None) -> bytes | ReflectKitError | None:
+        """The next bytes of the body, None at its end, or the fault that ended it.
+
+        ``seconds`` takes the place of the time-out.
+        """
+        timeouts = self._deadline.timeouts
+        what = "no further byte came" if self._began else "no byte of the answer came"
+        wait = timeouts.between if self._began else timeouts.first
+        limit = self._deadline.limit(wait if seconds is None else seconds, what)
+        try:
+            piece = await self._http.wait(anext(self._pieces, None), limit, began=True)
+        except ReflectKitError as error:
+            return error
+        self._began = True
+        return piece
+
+    async def read(self, largest: int = 64 * 1024) -> str:
+        """The beginning of the body; a fault on the way ends it. Closes the answer."""
+        body = bytearray()
+        try:
+            while len(body) < largest and isinstance(piece := await self.piece(_SHORT), bytes):
+                body += piece
+        finally:
+            await self.aclose()
+        return body[:largest].decode("utf-8", "replace")
+
+    async def drain(self) -> None:
+        """Read the last bytes of a complete answer, if they are there already."""
+        while isinstance(await self.piece(_DRAIN), bytes):
+            pass
+
+    async def aclose(self) -> None:
+        """Give the connection back, or end it if the body was not read to its end."""
+        await self._http.finish(self._close())
+
+    async def _close(self) -> None:
+        await self._pieces.aclose()
+        await self._response.aclose()
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """Of one attempt: an answer or an error, and whether sending again repeats nothing."""
+
+    answer: Answer | None = None
+    error: ReflectKitError | None = None
+    safe: bool = False
+
+
+class Http:
+    """Requests to one server: time-outs, retries, and errors of our own tree.
+
+    Proxies, netrc and
+    certificate settings of the environment are used only with ``trust_env``. Redirects are not
+    followed: they would carry the key elsewhere.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        secrets: Secrets,
+        *,
+        timeouts: Timeouts,
+        retries: Retries,
+        trust_env: bool = False,
+    ) -> None:
+        self._address = address
+        self._secrets = secrets
+        self._timeouts = timeouts
+        self._retries = retries
+        self._trust_env = trust_env
+        self._client: httpx.AsyncClient | None = None
+        self._closed = False
+        self._closing: set[asyncio.Future[None]] = set()
+
+    async def open(
+        self, method: str, path: str, deadline: Deadline, content: bytes = b""
+    ) -> Answer:
+        """Send, and send again what is safe to: connect failures, 408, 409, 429 and 5xx.
+
+        Gives the answer to the last attempt whatever its status; raises ``BackendUnreachable`` or
+        ``BackendTimeout``. The caller closes the answer.
+        """
+        for attempt in itertools.count():
+            outcome = await self._once(method, path, deadline, content)
+            delay = self._delay(outcome, attempt, deadline)
+            if delay is None:
+                break
+            if outcome.answer:
+                await outcome.answer.aclose()
+            await self._retries.sleep(delay)
+        if outcome.answer:
+            return outcome.answer
+        raise outcome.error or AssertionError("an outcome is one of the two")
+
+    async def wait(
+        self, awaitable: Awaitable[T], limit: tuple[float | None, str], *, began: bool
+    ) -> T:
+        """Await within a limit; every foreign error becomes one of ours.
+
+        Ours is raised outside the ``except`` blocks: as a context, the foreign one would carry the
+        request, and with it the key, into tracebacks.
+        """
+        import httpx
+
+        error: ReflectKitError
+        seconds, what = limit
+        try:
+            async with asyncio.timeout(seconds):
+                return await awaitable
+        except TimeoutError:
+            error = BackendTimeout(
+                f"{self._address.shown}: {what}.", hint="Give it longer (timeout), or ask for less."
+            )
+        except httpx.InvalidURL as foreign:
+            error = ConfigurationError(f"{self._address.shown} is no URL to send to: {foreign}.")
+        except (httpx.HTTPError, httpx.StreamError) as foreign:
+            error = self._translate(foreign, began)
+        raise error
+
+    async def finish(self, closing: Awaitable[None]) -> None:
+        """Run a clean-up to its end even if the caller is cancelled meanwhile."""
+        task = asyncio.ensure_future(closing)
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+        await asyncio.shield(task)
+
+    async def aclose(self) -> None:
+        """Close every connection; further requests are refused."""
+        self._closed = True
+        client, self._client = self._client, None
+        if client is not None:
+            await self.finish(client.aclose())
+
+    async def _once(self, method: str, path: str, deadline: Deadline, content: bytes) -> _Outcome:
+        import httpx
+
+        trace = _Trace()
+        client = self._open_client()
+        request = client.build_request(
+            method,
+            self._address.url(path),
+            content=content or None,
+            timeout=httpx.Timeout(None, connect=self._timeouts.connect),
+            extensions={"trace": trace.note},
+        )
+        limit = deadline.limit(self._timeouts.first, "no answer began")
+        try:
+            response = await self.wait(client.send(request, stream=True), limit, began=False)
+        except ReflectKitError as error:
+            return _Outcome(error=error, safe=trace.safe_after(error))
+        answer = Answer(response, self, deadline)
+        return _Outcome(answer=answer, safe=is_safe_status(answer.status))
+
+    def _delay(self, outcome: _Outcome, attempt: int, deadline: Deadline) -> float | None:
+        if not outcome.safe:
+            return None
+        asked = outcome.answer.retry_after if outcome.answer else None
+        delay, left = self._retries.delay(attempt, asked), deadline.left()
+        return None if delay is None or (left is not None and delay >= left) else delay
+
+    def _open_client(self) -> httpx.AsyncClient:
+        import httpx
+
+        if self._closed:
+            raise ConfigurationError(f"The backend for {self._address.shown} has been closed.")
+        if self._client is None:
+            # without TLS there are no certificates to load, which takes longer than a local answer
+            plain = self._address.shown.startswith("http://") and not self._trust_env
+            self._client = httpx.AsyncClient(
+                headers=self._secrets.headers(),
+                timeout=None,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+                trust_env=self._trust_env,
+                verify=not plain,
+                follow_redirects=False,
+            )
+        return self._client
+
+    def _translate(self, foreign: Exception, began: bool) -> ReflectKitError:
+        import httpx
+
+        words = f"{type(foreign).__name__} {foreign}".rstrip()
+        here = self._address.shown
+        match foreign:
+            case httpx.ConnectTimeout() | httpx.PoolTimeout():
+                return BackendTimeout(
+                    f"{here}: no connection within {self._timeouts.connect} s.",
+                    hint="Is the server running, and reachable from here?",
+                )
+            case httpx.ConnectError() | httpx.ProxyError():
+                return BackendUnreachable(
+                    f"No connection to {here} ({words}).",
+                    hint="Is the server running, and base_url right?",
+                )
+            case httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
+                return ConfigurationError(f"{here} cannot be sent to ({words}).")
+            case httpx.DecodingError():
+                return BackendWireError(f"{here}: the body cannot be decompressed ({words}).")
+        if began:
+            return BackendWireError(
+                f"{here}: the connection broke in the middle of the answer ({words}).",
+                hint="The text so far is kept.",
+                retryable=True,
+            )
+        return BackendUnreachable(
+            f"{here} closed the connection before it answered ({words}).",
+            hint="See the server's log.",
+        )
+
+
+class _Trace:
+    """What the transport did for one request: enough to know whether the server may have seen it.
+
+    A failure before the connection stood is safe to repeat. So is one on a connection kept from
+    an earlier request before any byte came back: the server had closed it while it was idle.
+    """
+
+    def __init__(self) -> None:
+        self._connecting = False
+        self._connected = False
+
+    async def note(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.startswith("connection.connect_"):
+            self._connecting = True
+            self._connected = event.endswith(".complete")
+        elif event.startswith("connection.start_tls"):
+            self._connected = event.endswith(".complete")
+
+    def safe_after(self, error: ReflectKitError) -> bool:
+        if self._connecting:
+            return isinstance(error, BackendError) and not self._connected
+        return isinstance(error, BackendUnreachable)

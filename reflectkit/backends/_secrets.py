@@ -1,0 +1,113 @@
+"""Addresses and keys: what may be shown, and what is kept out of every text."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from ..errors import ConfigurationError, ReflectKitError
+
+__all__ = ["Address", "Secrets"]
+
+_SENSITIVE: Final = re.compile(r"auth|key|token|secret|cookie|password|signature", re.I)
+_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+#: shorter values are no secrets, and hiding them would garble messages
+_SHORTEST: Final = 4
+_HIDDEN: Final = "***"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A base URL, taken apart: only ``shown`` (no user, password or query) may be printed."""
+
+    shown: str
+    query: str = field(default="", repr=False)
+    user: str = field(default="", repr=False)
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def parse(cls, base_url: str) -> Address:
+        """Read a base URL; without a path it gets ``/v1``. Raises ``ConfigurationError``."""
+        try:
+            url = urlsplit(base_url.strip())
+            host, _ = url.hostname, url.port
+        except (ValueError, AttributeError):
+            host = None
+        if not host or url.scheme not in ("http", "https"):
+            raise ConfigurationError(
+                "base_url must be the address of a server.",
+                hint='Write it like "http://localhost:8000/v1".',
+            )
+        path = url.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
+        return cls(
+            f"{url.scheme}://{url.netloc.rpartition('@')[2]}{path}",
+            query=url.query,
+            user=unquote(url.username or ""),
+            password=unquote(url.password or ""),
+        )
+
+    def url(self, path: str) -> str:
+        """The address to send to, query included."""
+        return f"{self.shown}{path}" + (f"?{self.query}" if self.query else "")
+
+
+class Secrets:
+    """Holds key and headers, and takes them out of texts. Its repr says nothing."""
+
+    __slots__ = ("_headers", "_hidden")
+
+    def __init__(self, api_key: str | None, headers: Mapping[str, str], address: Address) -> None:
+        self._headers = {"User-Agent": "reflectkit", "Content-Type": "application/json"}
+        self._headers |= {"Accept": "text/event-stream, application/json"}
+        hidden = [api_key or "", address.password]
+        if address.user or address.password:
+            login = base64.b64encode(f"{address.user}:{address.password}".encode()).decode()
+            self._headers["Authorization"] = f"Basic {login}"
+            hidden.append(login)
+        if api_key:
+            if "Authorization" in self._headers:
+                raise ConfigurationError(
+                    "base_url holds a user and password, and there is an api_key too.",
+                    hint="Only one of them can be sent: take one out.",
+                )
+            self._headers["Authorization"] = f"Bearer {api_key}"
+        self._headers |= headers
+        _check(self._headers)
+        hidden += [v for k, v in headers.items() if _SENSITIVE.search(k)]
+        hidden += [v for _, v in parse_qsl(address.query)]
+        self._hidden = sorted({h for h in hidden if len(h) >= _SHORTEST}, key=len, reverse=True)
+
+    def __repr__(self) -> str:
+        return "Secrets(...)"
+
+    def headers(self) -> dict[str, str]:
+        """The headers of every request."""
+        return dict(self._headers)
+
+    def redact(self, text: str) -> str:
+        """The text without any secret that a server may have put into it."""
+        for secret in self._hidden:
+            text = text.replace(secret, _HIDDEN)
+        return text
+
+    def clean(self, error: ReflectKitError) -> None:
+        """Take secrets out of an error's texts."""
+        error.message, error.hint = self.redact(error.message), self.redact(error.hint)
+        error.args = (error.message,)
+
+
+def _check(headers: Mapping[str, str]) -> None:
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name):
+            raise ConfigurationError("A header's name holds characters that it must not.")
+        if not isinstance(value, str) or not _VALUE.fullmatch(value):
+            what = "api_key" if name == "Authorization" else f"header {name}"
+            raise ConfigurationError(
+                f"The value of {what} holds a line break or another character that no header may.",
+                hint="Strip it; it often comes from reading a file.",
+            )

@@ -1,0 +1,192 @@
+"""The only room that awaits a model: policy x backend x reader, with the screen before the caller.
+
+A ``Run`` is one call on its way. Its streams are closed by context managers on every exit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from contextlib import aclosing, asynccontextmanager, closing, suppress
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from operator import add
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from . import _log
+from .budget import Counter, accounted
+from .correction.policy import is_live
+from .errors import BackendError, ConfigurationError
+from .events import AttemptEnded, AttemptStarted, Event, ProtocolEvent
+from .messages import Chunk, FinishReason, Request, Usage
+from .reading import Reader, Reading
+from .reply import Attempt, Mode, Reply, Transcript
+from .visibility import AnswerText, Screen, Show, blame, concealed, visible
+
+if TYPE_CHECKING:
+    from .backends.base import Backend
+    from .correction.policy import Policy
+
+__all__ = ["Plan", "Run"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """All that one call needs."""
+
+    request: Request
+    backend: Backend
+    policy: Policy
+    reading: Reading = field(default_factory=Reading)
+    mode: Mode = "plain"
+    show: Show = "full"
+
+
+class _Take:
+    """One attempt while it comes in."""
+
+    def __init__(self, plan: Plan, request: Request, number: int) -> None:
+        self._plan = plan
+        self.request = request
+        self.number = number
+        self.reader = Reader(plan.reading)
+        self.screen = Screen(plan.show)
+        self.usage: Usage | None = None
+        self.finish: FinishReason = "stop"
+        self.model = ""
+        self.started = monotonic()
+
+    def feed(self, chunk: Chunk) -> list[ProtocolEvent]:
+        self.usage = chunk.usage or self.usage
+        self.finish = chunk.finish or self.finish
+        self.model = chunk.model or self.model
+        return self.screen.feed(self.reader.feed(chunk))
+
+    def end(self) -> list[ProtocolEvent]:
+        return self.screen.feed(self.reader.finish())
+
+    def rest(self) -> list[ProtocolEvent]:
+        return self.screen.finish(self.visible(complete=self.finish in ("stop", "tool_calls")))
+
+    def visible(self, *, complete: bool) -> Transcript:
+        return visible(self.reader.transcript, self._plan.show, complete=complete)
+
+    def accounted(self) -> Usage:
+        count: Counter | None = getattr(self._plan.backend, "count", None)
+        return accounted(self.usage, self.request, self.reader.transcript, count=count)
+
+    def attempt(self) -> Attempt:
+        return Attempt(
+            number=self.number,
+            request=self.request,
+            transcript=self.reader.transcript,
+            usage=self.accounted(),
+            finish=self.finish,
+            model=self.model or self.request.model or getattr(self._plan.backend, "model", ""),
+            seconds=monotonic() - self.started,
+        )
+
+
+class Run:
+    """One call: ``events()`` is read once; ``reply`` is set when it has ended by itself."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._attempts: list[Attempt] = []
+        self._take: _Take | None = None
+        self._text = AnswerText()
+        self.reply: Reply | None = None
+        #: certain answer text that nobody has taken yet
+        self.answer: list[str] = []
+
+    @property
+    def partial(self) -> Transcript:
+        """What may be seen of the latest attempt so far."""
+        if self.reply is not None:
+            return self.reply.transcript
+        return self._take.visible(complete=False) if self._take else Transcript()
+
+    @property
+    def usage(self) -> Usage:
+        """What the call has cost so far; an estimate while an attempt is under way."""
+        running = [self._take.accounted()] if self._running else []
+        return reduce(add, [*(a.usage for a in self._attempts), *running], Usage())
+
+    @property
+    def _running(self) -> bool:
+        return self._take is not None and self._take.number > len(self._attempts)
+
+    async def events(self) -> AsyncGenerator[Event, None]:
+        """Everything that happens, in order, as far as it may be seen.
+
+        Raises what the backend raises; a ``BackendError`` carries what came before it.
+        """
+        with closing(self._plan.policy.flow(self._plan.request)) as flow:
+            step = _advance(flow, None)
+            while isinstance(step, Request):
+                async with aclosing(self._attempt(step)) as events:
+                    async for event in events:
+                        yield event
+                step = _advance(flow, self._attempts[-1])
+        self._conclude(step)
+
+    async def _attempt(self, request: Request) -> AsyncGenerator[Event, None]:
+        take = self._take = _Take(self._plan, request, len(self._attempts) + 1)
+        yield AttemptStarted(take.number)
+        try:
+            async with _open(self._plan.backend, request) as chunks:
+                async for chunk in chunks:
+                    for event in self._seen(take, take.feed(chunk)):
+                        yield event
+        except BackendError as error:
+            with suppress(Exception):
+                take.end()
+            blame(error, take.reader.transcript, self.usage, self._plan.show)
+            raise
+        for event in self._seen(take, take.end()):
+            yield event
+        for event in take.rest():
+            yield event
+        attempt = take.attempt()
+        self._attempts.append(attempt)
+        yield AttemptEnded(attempt.number, attempt.finish, attempt.usage)
+
+    def _seen(self, take: _Take, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
+        """Passes ``events`` on and puts aside the answer text that became certain with them."""
+        settled, take.screen.settled = take.screen.settled, []
+        if take.number == 1 and is_live(self._plan.policy):
+            self.answer += self._text.feed(settled)
+        return events
+
+    def _conclude(self, reply: Reply) -> None:
+        shown = concealed(replace(reply, mode=self._plan.mode), self._plan.show)
+        rest = self._text.finish(shown.output)
+        self.answer += [rest] if rest else []
+        self.reply = shown
+
+
+def _advance(flow: Generator[Request, Attempt, Reply], attempt: Attempt | None) -> Request | Reply:
+    try:
+        return next(flow) if attempt is None else flow.send(attempt)
+    except StopIteration as end:
+        reply: Reply = end.value
+        return reply
+
+
+@asynccontextmanager
+async def _open(backend: Backend, request: Request) -> AsyncIterator[AsyncIterator[Chunk]]:
+    """The backend's stream, closed on every way out."""
+    stream: Any = backend.stream(request)
+    if not hasattr(stream, "__aiter__"):
+        if hasattr(stream, "close"):
+            stream.close()  # a coroutine that nobody will await
+        raise ConfigurationError(
+            f"{type(backend).__name__}.stream(request) returned {type(stream).__name__}.",
+            hint="Write it as an async generator: async def with yield, without return.",
+        )
+    close: Callable[[], Awaitable[None]] | None = getattr(stream, "aclose", None)
+    try:
+        yield stream
+    finally:
+        if close is not None:
+            await close()

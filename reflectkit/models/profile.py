@@ -1,0 +1,78 @@
+"""What is known about a model before it is asked: a value, and the search for the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from types import MappingProxyType
+from typing import Any, Literal
+
+__all__ = ["Profile", "first_match", "spellings"]
+
+
+def _nothing() -> Mapping[str, Any]:
+    return MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How a model wants to be asked, and how its answers are to be read.
+
+    ``matches``: shell patterns (``*``, ``?``) for the model's id or file name, in the spelling
+    that ``spellings`` gives. ``trained``: the model learnt ``dialect`` in training, so it is asked
+    in its own way; otherwise the reflection protocol has to be prompted. ``system`` and ``suffix``
+    are what trained mode adds to the system text and to the end of the user's message;
+    ``prompted`` is the system text for prompted mode where the model needs another than ours.
+    ``prefilled``: its chat template ends with the opening tag, so answers begin inside thinking.
+    ``temperature`` and ``top_p`` are the authors' advice (None: the server's default), as is
+    ``max_tokens``. ``stop`` strings and ``stop_ids`` (token ids) end an answer. ``context``: tokens
+    that prompt and answer share; 0 is unknown. ``tags``: "special" tokens (which a server may strip
+    from the text), "plain" text, or "none" (the model marks nothing). ``extra``: fields for the
+    wire body. ``faults``: what is known to be wrong with it, for a warning. ``recover``: an answer
+    without one tag may be read by its layout.
+    """
+
+    name: str
+    matches: tuple[str, ...] = ()
+    trained: bool = False
+    dialect: str = "reflection"
+    system: str = field(default="", repr=False)
+    suffix: str = ""
+    prompted: str = field(default="", repr=False)
+    prefilled: bool = False
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    stop_ids: tuple[int, ...] = ()
+    context: int = 0
+    tags: Literal["special", "plain", "none"] = "plain"
+    extra: Mapping[str, Any] = field(default_factory=_nothing)
+    faults: tuple[str, ...] = ()
+    recover: bool = False
+
+
+def spellings(model: str) -> tuple[str, ...]:
+    """The spellings under which ``model`` is looked up, the most telling first.
+
+    Ids come as ``org/name``, ``name:tag``, routes, paths and file names. Case, underscores, colons,
+    spaces and backslashes are evened out. Of a path, a GGUF file's own name says most, then
+    the last two parts, then the whole.
+    """
+    name = model.strip().casefold().replace("\\", "/").rstrip("/")
+    for sign in "_: ":
+        name = name.replace(sign, "-")
+    parts = name.split("/")
+    file_first = [parts[-1]] if name.endswith(".gguf") else []
+    return tuple(dict.fromkeys([*file_first, "/".join(parts[-2:]), name]))
+
+
+def first_match(model: str, profiles: Iterable[Profile]) -> Profile | None:
+    """The first of ``profiles`` that fits ``model``; its spellings are tried in order."""
+    table = tuple(profiles)
+    for name in spellings(model):
+        for profile in table:
+            if any(fnmatchcase(name, pattern) for pattern in profile.matches):
+                return profile
+    return None

@@ -1,0 +1,91 @@
+"""What a mode adds to a request and how it has the response read: data from the model's profile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from .models import Profile, profile_for
+from .protocol.prompts import PROMPTED
+from .reading import Reading
+from .reply import IssueKind, Mode
+
+if TYPE_CHECKING:
+    from .protocol import Dialect
+
+__all__ = ["ModeChoice", "Setup", "mode_for", "setup"]
+
+ModeChoice = Literal["auto", "trained", "prompted", "plain"]
+
+#: Nobody asked for sections in plain mode, so their absence is no departure.
+_NOT_ASKED: frozenset[IssueKind] = frozenset({"missing_thinking", "missing_output"})
+
+#: How an unknown model is read when it was asked for nothing: by the most common tag.
+_PLAIN_DIALECT = "think"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setup:
+    """A mode, applied to a model. ``faults`` are what is known to be wrong with the model."""
+
+    mode: Mode
+    reading: Reading
+    system: str = field(default="", repr=False)
+    suffix: str = ""
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    profile: Profile
+
+
+def mode_for(choice: ModeChoice, profile: Profile) -> Mode:
+    """``auto``: trained if the model learnt to mark its thinking, otherwise prompted."""
+    if choice != "auto":
+        return choice
+    return "trained" if profile.trained else "prompted"
+
+
+def setup(model: str, choice: ModeChoice = "auto", dialect: str | Dialect | None = None) -> Setup:
+    """What ``choice`` means for ``model``; ``dialect`` overrides how responses are read."""
+    profile = profile_for(model)
+    mode = mode_for(choice, profile)
+    system, suffix = _ASKING[mode](profile)
+    return Setup(
+        mode=mode,
+        reading=_reading(mode, profile, dialect),
+        system=system,
+        suffix=suffix,
+        temperature=profile.temperature,
+        top_p=profile.top_p,
+        max_tokens=profile.max_tokens,
+        stop=profile.stop,
+        extra=profile.extra,
+        profile=profile,
+    )
+
+
+_ASKING = {
+    "trained": lambda profile: (profile.system, profile.suffix),
+    "prompted": lambda profile: (PROMPTED["v1"].text, ""),
+    "plain": lambda profile: ("", ""),
+}
+
+
+def _reading(mode: Mode, profile: Profile, dialect: str | Dialect | None) -> Reading:
+    chosen = dialect if dialect is not None else _dialect(mode, profile)
+    return Reading(
+        dialect=chosen,
+        prefilled=profile.prefilled,
+        scan=mode == "prompted" or chosen == "reflection",
+        recover=mode == "trained" and profile.recover and chosen == "reflection",
+        expected=_NOT_ASKED if mode == "plain" and profile.dialect == "reflection" else frozenset(),
+    )
+
+
+def _dialect(mode: Mode, profile: Profile) -> str | Dialect:
+    if mode == "prompted":
+        return PROMPTED["v1"].dialect
+    return profile.dialect if profile.trained or mode == "trained" else _PLAIN_DIALECT

@@ -1,0 +1,286 @@
+"""How much of the thinking a consumer sees, enforced before anything reaches the consumer.
+
+``full``: everything. ``summary``: how much thinking there was and where, and not a character of
+it. ``hidden``: nothing but the answer. What may still turn out to be thinking is held until it
+cannot; a response that ends before that is known (cut off, cancelled, failed) shows no such text.
+Pure: events and values in, events and values out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Literal
+
+from .errors import BackendError
+from .events import (
+    Corrected,
+    Markup,
+    ProtocolEvent,
+    SectionDelta,
+    SectionEnded,
+    SectionStarted,
+)
+from .messages import Usage
+from .reply import Attempt, Issue, Reply, Section, Summary, Transcript
+
+__all__ = ["Answer", "AnswerText", "Screen", "Show", "blame", "concealed", "summarised", "visible"]
+
+Show = Literal["full", "summary", "hidden"]
+
+_REASONING = ("thinking", "reflection")
+
+
+class Answer:
+    """Lets the answer's events through, each once no later text can withdraw it.
+
+    Text of a marked output section is certain at once. Unmarked text is certain after a reasoning
+    section has been seen (until then a closer may come and make it thinking); text outside the
+    sections of a dialect that marks its output only at the end, when no output section has come.
+    """
+
+    def __init__(self) -> None:
+        self._certain = False
+        self._nested = False
+        self._held: list[ProtocolEvent] = []
+        self._passed: dict[int, int] = {}
+
+    def feed(self, event: ProtocolEvent) -> list[ProtocolEvent]:
+        """What has become certain with ``event``."""
+        match event:
+            case Corrected():
+                self._held.clear()
+                return self._settle()
+            case SectionStarted(kind=kind) if kind in _REASONING:
+                # Text after an inner closer may still belong to the outer section.
+                self._nested |= kind == "thinking" and event.parent is not None
+                return self._settle()
+            case SectionStarted(kind="output", source=source):
+                self._held.append(event)
+                return self._settle() if source or self._certain else []
+            case SectionDelta(kind="output") | SectionEnded(kind="output"):
+                self._held.append(event)
+                return self._settle() if self._certain else []
+            case _:
+                return []
+
+    def finish(self, transcript: Transcript) -> list[ProtocolEvent]:
+        """The rest of ``transcript``'s answer: a transcript that holds only what may be seen."""
+        self._held.clear()
+        rest: list[ProtocolEvent] = []
+        sent = list(self._passed.values())
+        for number, (index, section) in enumerate(_answer(transcript)):
+            rest += _rest(index, section, sent[number] if number < len(sent) else None)
+        return rest
+
+    def _settle(self) -> list[ProtocolEvent]:
+        self._certain = not self._nested
+        ready = self._held if self._certain else []
+        for event in ready:
+            self._count(event)
+        self._held = [] if self._certain else self._held
+        return ready
+
+    def _count(self, event: ProtocolEvent) -> None:
+        if isinstance(event, SectionStarted):
+            self._passed[event.index] = 0
+        elif isinstance(event, SectionDelta):
+            self._passed[event.index] += len(event.text)
+
+
+def _answer(transcript: Transcript) -> list[tuple[int, Section]]:
+    numbered = list(enumerate(transcript.sections))
+    marked = [(i, s) for i, s in numbered if s.kind == "output"]
+    return marked or [(i, s) for i, s in numbered if s.kind == "outside"]
+
+
+def _rest(index: int, section: Section, sent: int | None) -> list[ProtocolEvent]:
+    text = section.text[sent or 0 :]
+    rest: list[ProtocolEvent] = [] if sent is not None else [SectionStarted(index, section.kind)]
+    if text:
+        rest.append(SectionDelta(index, section.kind, text))
+    # A section that was passed while it came has been ended by its own event.
+    if sent is None:
+        rest.append(SectionEnded(index, section.kind, closed=section.closed))
+    return rest
+
+
+class AnswerText:
+    """The answer as one text, in pieces: stripped, its sections joined by an empty line."""
+
+    def __init__(self) -> None:
+        self._begun = False
+        self._space = ""
+        self._sent = ""
+
+    def feed(self, events: Iterable[ProtocolEvent]) -> list[str]:
+        """Pieces of answer text; their concatenation is a prefix of the final answer."""
+        return [piece for e in events if (piece := self._piece(e))]
+
+    def finish(self, output: str) -> str:
+        """What is missing to ``output``, the final answer."""
+        rest = output.removeprefix(self._sent)
+        self._sent += rest
+        return rest
+
+    def _piece(self, event: ProtocolEvent) -> str:
+        if isinstance(event, SectionStarted):
+            self._begun, self._space = False, ""
+        if not isinstance(event, SectionDelta):
+            return ""
+        text = self._space + event.text if self._begun else event.text.lstrip()
+        if not self._begun and text:
+            text = f"\n\n{text}" if self._sent else text
+            self._begun = True
+        piece = text.rstrip()
+        self._space = text[len(piece) :]
+        self._sent += piece
+        return piece
+
+
+class Screen:
+    """Turns a response's events into those that the consumer may see."""
+
+    def __init__(self, show: Show) -> None:
+        self._show = show
+        self._answer = Answer()
+        self._numbers: dict[int, int] = {}
+        #: what became certain answer text since it was last taken
+        self.settled: list[ProtocolEvent] = []
+
+    def feed(self, events: Iterable[ProtocolEvent]) -> list[ProtocolEvent]:
+        """The visible ones of ``events``, or of those held before them."""
+        return [shown for event in events for shown in self._one(event)]
+
+    def finish(self, transcript: Transcript) -> list[ProtocolEvent]:
+        """The response is over and ``transcript`` is what may be seen of it."""
+        rest = self._answer.finish(transcript)
+        if self._show == "full":
+            return []
+        return rest if self._show == "summary" else [e for e in rest if not _gone(e)]
+
+    def _one(self, event: ProtocolEvent) -> list[ProtocolEvent]:
+        certain = self._answer.feed(event)
+        self.settled += certain
+        match self._show:
+            case "full":
+                return [event]
+            case "summary":
+                return [*_shell(event), *certain]
+            case "hidden":
+                return [self._renumbered(e) for e in certain]
+
+    def _renumbered(self, event: ProtocolEvent) -> ProtocolEvent:
+        if isinstance(event, Markup | Corrected):
+            return event
+        number = self._numbers.setdefault(event.index, len(self._numbers))
+        if isinstance(event, SectionStarted):
+            return replace(event, index=number, parent=None)
+        return replace(event, index=number)
+
+
+def _gone(event: ProtocolEvent) -> bool:
+    return isinstance(event, Markup | Corrected) or event.kind in _REASONING
+
+
+def _shell(event: ProtocolEvent) -> list[ProtocolEvent]:
+    """A reasoning section's borders, without a character of it."""
+    if isinstance(event, SectionStarted | SectionEnded) and event.kind in _REASONING:
+        return [replace(event, source="")]
+    return []
+
+
+def visible(transcript: Transcript, show: Show, *, complete: bool = True) -> Transcript:
+    """What may be seen of ``transcript``; ``complete``: the model ended the response itself."""
+    if show == "full":
+        return transcript
+    kept = {i for i, _ in _answer(transcript)} if complete or _marked(transcript) else set()
+    pieces = [_source(transcript, s) if i in kept else "" for i, s in enumerate(transcript.sections)]
+    ends = list(accumulate(map(len, pieces)))
+    sections = [
+        replace(
+            s,
+            text=s.text if i in kept else "",
+            start=ends[i] - len(pieces[i]),
+            end=ends[i],
+            parent=s.parent if show == "summary" else None,
+        )
+        for i, s in enumerate(transcript.sections)
+        if show == "summary" or i in kept
+    ]
+    return replace(
+        transcript,
+        sections=tuple(sections),
+        issues=_moved(transcript, ends),
+        source="".join(pieces),
+        prefilled=transcript.prefilled and show == "summary",
+        payload=None,
+    )
+
+
+def _marked(transcript: Transcript) -> bool:
+    """A section was seen, so that text outside sections is no longer in doubt."""
+    return transcript.prefilled or any(
+        s.kind in _REASONING or (s.kind == "output" and s.end - s.start > len(s.text))
+        for s in transcript.sections
+    )
+
+
+def _source(transcript: Transcript, section: Section) -> str:
+    """A kept section with its markup, unless reasoning stands inside the same stretch."""
+    crossed = any(
+        s.kind in _REASONING and s.start < section.end and section.start < s.end
+        for s in transcript.sections
+    )
+    return section.text if crossed else transcript.source[section.start : section.end]
+
+
+def _moved(transcript: Transcript, ends: list[int]) -> tuple[Issue, ...]:
+    """The issues, at the nearest border that can be seen, without details: they may quote."""
+    starts = [s.start for s in transcript.sections]
+    before = [sum(start < i.position for start in starts) for i in transcript.issues]
+    return tuple(
+        Issue(i.kind, ends[n - 1] if n else 0)
+        for i, n in zip(transcript.issues, before, strict=True)
+    )
+
+
+def summarised(transcript: Transcript, usage: Usage) -> Summary:
+    """How much thinking there was."""
+    return Summary(
+        sections=len(transcript.of("thinking")),
+        reflections=len(transcript.reflections),
+        characters=len(transcript.thinking or ""),
+        tokens=usage.thinking,
+        exact=usage.exact,
+    )
+
+
+def concealed(reply: Reply, show: Show) -> Reply:
+    """``reply`` as the consumer may see it, its attempts included."""
+    complete = reply.ending == "complete"
+    return replace(
+        reply,
+        transcript=visible(reply.transcript, show, complete=complete),
+        attempts=tuple(_attempt(a, reply.attempts[0], show) for a in reply.attempts),
+        summary=None if show == "hidden" else summarised(reply.transcript, reply.usage),
+    )
+
+
+def _attempt(attempt: Attempt, first: Attempt, show: Show) -> Attempt:
+    if show == "full":
+        return attempt
+    complete = attempt.finish in ("stop", "tool_calls")
+    # A later request carries earlier drafts.
+    request = replace(attempt.request, messages=first.request.messages, prefix="")
+    shown = visible(attempt.transcript, show, complete=complete)
+    return replace(attempt, request=request, transcript=shown)
+
+
+def blame(error: BackendError, transcript: Transcript, usage: Usage, show: Show) -> None:
+    """Put what had come before it on ``error``."""
+    error.partial = visible(transcript, show, complete=False)
+    error.usage = usage
+    if show != "full":
+        error.__cause__ = error.__context__ = None  # it may hold the server's words
