@@ -196,7 +196,9 @@ def visible(transcript: Transcript, show: Show, *, complete: bool = True) -> Tra
     if show == "full":
         return transcript
     kept = {i for i, _ in _answer(transcript)} if complete or _marked(transcript) else set()
-    pieces = [_source(transcript, s) if i in kept else "" for i, s in enumerate(transcript.sections)]
+    pieces = [
+        _source(transcript, s) if i in kept else "" for i, s in enumerate(transcript.sections)
+    ]
     ends = list(accumulate(map(len, pieces)))
     sections = [
         replace(

@@ -52,10 +52,15 @@ def _show(events: list[ProtocolEvent], transcript: Transcript) -> None:
     if not events:
         _show_sections(printer, transcript)
     printer.end()
+    _show_issues(transcript)
+
+
+def _show_issues(transcript: Transcript) -> None:
+    if transcript.issues:
+        print("\n[issues]" if transcript.source.strip() else "[issues]")
     for issue in transcript.issues:
         line, column = place(transcript.source, issue.position)
-        detail = f": {issue.detail}" if issue.detail else ""
-        print(f"issue {issue.kind} at {line}:{column}{detail}", file=sys.stderr)
+        print(f"{line}:{column} {issue.kind}{f': {issue.detail}' if issue.detail else ''}")
 
 
 def _show_sections(printer: Printer, transcript: Transcript) -> None:

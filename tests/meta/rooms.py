@@ -25,11 +25,18 @@ class Floor:
 
 FLOORS = (
     Floor("ground", ("errors", "messages", "events", "reply"), pure=True),
-    Floor("machines", ("protocol", "budget", "correction"), pure=True),
+    Floor(
+        "machines",
+        ("protocol", "budget", "correction", "conversation", "reading", "visibility"),
+        pure=True,
+    ),
     Floor("edges", ("models", "backends", "ledgers", "verify")),
-    Floor("engine and front", ("engine", "client", "sync")),
+    Floor("engine and front", ("_log", "modes", "engine", "client", "sync")),
     Floor("tools", ("testing", "compare", "tuning", "probe", "cli", "__main__")),
 )
+
+#: What a room may see of another, where that is less than all of it.
+NARROW = {("engine", "backends"): "reflectkit.backends.base"}
 
 #: From the standard library, but not for pure floors.
 IMPURE = frozenset({"asyncio", "logging", "os", "random", "socket", "threading", "time"})
@@ -123,6 +130,9 @@ def _objection(found: Import, package: str) -> str:
     other = _rank(room_of(found.target))
     if other is None:
         return "no such room"
+    pair = room_of(found.module), room_of(found.target)
+    if not found.target.startswith(NARROW.get(pair, package)):
+        return f"may see {NARROW[pair]} alone"
     typed_neighbour = found.typing and own[0] == other[0]
     return "" if other <= own or typed_neighbour else "reaches down"
 
