@@ -5,6 +5,7 @@ A ``Run`` is one call on its way. Its streams are closed by context managers on 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
@@ -97,7 +98,7 @@ class Run:
         self._text = AnswerText()
         self.reply: Reply | None = None
         #: certain answer text that nobody has taken yet
-        self.answer: list[str] = []
+        self.answer: deque[str] = deque()
 
     @property
     def partial(self) -> Transcript:
@@ -161,7 +162,8 @@ class Run:
     def _conclude(self, reply: Reply) -> None:
         shown = concealed(replace(reply, mode=self._plan.mode), self._plan.show)
         rest = self._text.finish(shown.output)
-        self.answer += [rest] if rest else []
+        if rest:
+            self.answer.append(rest)
         self.reply = shown
 
 

@@ -1,0 +1,128 @@
+"""Structured events about requests, attempts and endings, for whoever runs the application.
+
+Switched by the standard library: ``logging.getLogger("reflectkit").setLevel("INFO")``; below that
+level nothing is built and structlog is not imported. Events go through structlog as the
+application has configured it, or, if it has not, as ``event key=value`` to the ``reflectkit``
+logger. Nothing is configured globally. Message texts and secrets are not among the fields; the
+texts come with ``logging.getLogger("reflectkit.texts").setLevel("DEBUG")``, the thinking among
+them only as far as the consumer may see it.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .errors import ReflectKitError
+    from .messages import Request
+    from .reply import Attempt, Reply
+
+__all__ = ["attempt", "ending", "failure", "request", "warn"]
+
+_LOGGER = logging.getLogger("reflectkit")
+_TEXTS = logging.getLogger("reflectkit.texts")
+
+
+def request(sent: Request, *, mode: str, show: str, number: int) -> None:
+    """A request is about to be sent."""
+    if _LOGGER.isEnabledFor(logging.INFO):
+        texts = {"texts": [m.text for m in sent.messages]} if _with_texts() else {}
+        _structured().info(
+            "request",
+            number=number,
+            model=sent.model,
+            mode=mode,
+            show=show,
+            messages=len(sent.messages),
+            characters=sum(len(m.text) for m in sent.messages),
+            max_tokens=sent.max_tokens,
+            temperature=sent.temperature,
+            **texts,
+        )
+
+
+def attempt(done: Attempt, *, mode: str) -> None:
+    """An attempt is over; ``done`` as the consumer may see it."""
+    if _LOGGER.isEnabledFor(logging.INFO):
+        texts = {"text": done.transcript.source} if _with_texts() else {}
+        _structured().info(
+            "attempt",
+            number=done.number,
+            model=done.model,
+            mode=mode,
+            finish=done.finish,
+            seconds=round(done.seconds, 3),
+            output_characters=len(done.transcript.output),
+            issues=[i.kind for i in done.transcript.issues],
+            **_usage(done.usage),
+            **texts,
+        )
+
+
+def ending(reply: Reply) -> None:
+    """A call has its reply."""
+    if _LOGGER.isEnabledFor(logging.INFO):
+        _structured().info(
+            "ending",
+            model=reply.model,
+            mode=reply.mode,
+            ending=reply.ending,
+            status=reply.status,
+            attempts=len(reply.attempts),
+            seconds=round(sum(a.seconds for a in reply.attempts), 3),
+            **_usage(reply.usage),
+        )
+
+
+def failure(error: BaseException, *, mode: str, attempts: int, usage: Any) -> None:
+    """A call ended without a reply: a fault, or a caller who left."""
+    if _LOGGER.isEnabledFor(logging.INFO):
+        _structured().info(
+            "ending",
+            mode=mode,
+            ending="error" if isinstance(error, Exception) else "cancelled",
+            error=type(error).__name__,
+            status_code=getattr(error, "status", None),
+            attempts=attempts,
+            **_usage(usage),
+        )
+
+
+def warn(event: str, **fields: Any) -> None:
+    """Something the application's author should know."""
+    if _LOGGER.isEnabledFor(logging.WARNING):
+        _structured().warning(event, **fields)
+
+
+def _usage(usage: Any) -> dict[str, Any]:
+    names = ("prompt", "completion", "thinking", "exact")
+    return {f"tokens_{name}" if name != "exact" else "tokens_exact": getattr(usage, name) for name in names}
+
+
+def _with_texts() -> bool:
+    return _TEXTS.level == logging.DEBUG
+
+
+def _structured() -> Any:
+    import structlog
+
+    return structlog.get_logger("reflectkit") if structlog.is_configured() else _own()
+
+
+@cache
+def _own() -> Any:
+    """A logger of our own, so that structlog's global settings stay the application's."""
+    import structlog
+
+    return structlog.wrap_logger(
+        _LOGGER,
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.KeyValueRenderer(key_order=["event"], drop_missing=True),
+        ],
+        wrapper_class=structlog.stdlib.BoundLogger,
+        context_class=dict,
+        cache_logger_on_first_use=False,
+    )

@@ -1,0 +1,226 @@
+"""The client: what to ask, of whom, and how; the engine does the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from . import _log
+from .conversation import Prompt, asked, conversation
+from .correction.policy import single
+from .engine import Plan, Run
+from .errors import ConfigurationError
+from .messages import Message, Request
+from .modes import ModeChoice, Setup, setup
+from .options import Options, Settings, changed, checked
+from .stream import ReplyStream
+from .visibility import Show
+
+if TYPE_CHECKING:
+    from typing import Unpack
+
+    from .backends.base import Backend
+    from .correction.policy import Policy
+    from .protocol import Dialect
+    from .reply import Reply
+
+__all__ = ["Client"]
+
+#: The model that answers when nobody was named.
+_EMBEDDED = "nano-reflect"
+
+
+class _Connection:
+    """A backend, shared by a client and the clients made from it."""
+
+    def __init__(self, backend: Backend, *, ours: bool) -> None:
+        self.backend = backend
+        self.ours = ours
+        self.closed = False
+        self.warned: set[str] = set()
+
+    async def aclose(self) -> None:
+        """Close what this package has opened; a backend that was handed over stays open."""
+        self.closed = True
+        close = getattr(self.backend, "aclose", None)
+        if self.ours and close is not None:
+            await close()
+
+
+class Client:
+    """Asks a model and returns its answer with the reflection told apart.
+
+    Without an argument the embedded model answers, in this process. A URL is an OpenAI-compatible
+    server; any object with ``stream(request)`` is a backend and stays yours to close. ``model``
+    chooses among a server's models, or names the embedded weights or a GGUF file.
+
+    ``mode``: ``trained`` (the model learnt the protocol), ``prompted`` (it is asked for it),
+    ``plain`` (no reflection asked) or ``auto``, from what is known about the model. ``show``:
+    ``full``, ``summary`` or ``hidden`` thinking. ``dialect``: how the model marks its sections,
+    where it is not the one known for the model. ``system``: a system text, beside the mode's.
+    ``temperature``, ``top_p``, ``max_tokens``, ``seed`` and ``stop`` go to the model; what is left
+    out is the model's own advice, then the server's default. ``timeout`` (seconds for a call) and
+    ``retries`` belong to a URL, as does ``api_key``. ``extra``: fields for the wire body.
+    ``policy``: how often to ask and when to stop.
+
+    Raises ``ConfigurationError`` for a setting that cannot work.
+    """
+
+    def __init__(
+        self,
+        backend_or_base_url: str | Backend | None = None,
+        *,
+        model: str = "",
+        mode: ModeChoice = "auto",
+        api_key: str | None = None,
+        show: Show = "full",
+        dialect: str | Dialect | None = None,
+        system: str | None = None,
+        temperature: float | None = None,
+        top_p: float | None = None,
+        max_tokens: int | None = None,
+        seed: int | None = None,
+        stop: str | Sequence[str] = (),
+        timeout: float | None = None,
+        retries: int | None = None,
+        extra: Mapping[str, object] | None = None,
+        policy: Policy | None = None,
+    ) -> None:
+        self._settings = checked(
+            Settings(
+                model=model,
+                mode=mode,
+                show=show,
+                dialect=dialect,
+                system=system,
+                temperature=temperature,
+                top_p=top_p,
+                max_tokens=max_tokens,
+                seed=seed,
+                stop=stop,
+                extra=extra,
+                policy=policy,
+            )
+        )
+        wire = {"api_key": api_key, "timeout": timeout, "retries": retries}
+        self._connection = _connect(backend_or_base_url, model, wire)
+        self._borrowed = False
+
+    def __repr__(self) -> str:
+        return f"Client({self._connection.backend!r}, mode={self._settings.mode!r})"
+
+    async def __aenter__(self) -> Client:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def ask(self, prompt: Prompt, **options: Unpack[Options]) -> Reply:
+        """The reply to ``prompt``: a text, a message, or a conversation of messages.
+
+        ``options`` change the client's settings for this call. Raises ``ConfigurationError``
+        before anything is sent, and ``BackendError`` with what had come before the fault.
+        """
+        async with self.stream(prompt, **options) as stream:
+            return await stream.reply()
+
+    def stream(self, prompt: Prompt, **options: Unpack[Options]) -> ReplyStream:
+        """The reply as it comes: ``async with client.stream(...) as stream``. As ``ask`` else."""
+        settings = changed(self._settings, options)
+        messages = conversation(prompt)
+        self._check_open()
+        return ReplyStream(lambda: Run(self._plan(settings, messages)))
+
+    def with_options(self, **changes: Unpack[Options]) -> Client:
+        """A client with other settings on the same connection, which it leaves open."""
+        twin = object.__new__(type(self))
+        twin._settings = changed(self._settings, changes)
+        twin._connection = self._connection
+        twin._borrowed = True
+        return twin
+
+    async def close(self) -> None:
+        """Close the connection; the client and those made from it cannot be used afterwards."""
+        if not self._borrowed and not self._connection.closed:
+            await self._connection.aclose()
+
+    def _check_open(self) -> None:
+        if self._connection.closed:
+            raise ConfigurationError("The client is closed.", hint="Make a new one.")
+
+    def _plan(self, settings: Settings, messages: tuple[Message, ...]) -> Plan:
+        self._check_open()
+        backend = self._connection.backend
+        ready = setup(
+            settings.model or getattr(backend, "model", ""), settings.mode, settings.dialect
+        )
+        self._warn(ready)
+        return Plan(
+            request=_request(settings, ready, messages),
+            backend=backend,
+            policy=settings.policy or single(),
+            reading=ready.reading,
+            mode=ready.mode,
+            show=settings.show,
+        )
+
+    def _warn(self, ready: Setup) -> None:
+        """Say once what is known to be wrong with a model."""
+        name = ready.profile.name
+        if ready.profile.faults and name not in self._connection.warned:
+            self._connection.warned.add(name)
+            _log.warn("model_faults", profile=name, faults=ready.profile.faults)
+
+
+def _request(settings: Settings, ready: Setup, messages: tuple[Message, ...]) -> Request:
+    def chosen(name: str) -> Any:
+        value = getattr(settings, name)
+        return getattr(ready, name) if value is None else value
+
+    return Request(
+        messages=asked(
+            messages, system=(ready.system, settings.system or ""), suffix=ready.suffix
+        ),
+        model=settings.model,
+        max_tokens=chosen("max_tokens"),
+        temperature=chosen("temperature"),
+        top_p=chosen("top_p"),
+        seed=settings.seed,
+        stop=(*ready.stop, *settings.stop),
+        extra={**ready.extra, **(settings.extra or {})},
+    )
+
+
+def _connect(target: str | Backend | None, model: str, wire: Mapping[str, Any]) -> _Connection:
+    if isinstance(target, str) and target.startswith(("http://", "https://")):
+        return _Connection(_server(target, model, wire), ours=True)
+    given = [name for name, value in wire.items() if value is not None]
+    if given:
+        raise ConfigurationError(f"{given[0]} belongs to a URL, and no URL was given.")
+    if target is None:
+        from .backends.nano import NanoBackend
+
+        return _Connection(NanoBackend(model or _EMBEDDED), ours=True)
+    if isinstance(target, str) or not callable(getattr(target, "stream", None)):
+        raise ConfigurationError(
+            f"{_short(target)} is neither a URL nor a backend.",
+            hint="Pass http(s)://host/v1, an object with stream(request), or model=... alone.",
+        )
+    return _Connection(target, ours=False)
+
+
+def _server(url: str, model: str, wire: Mapping[str, Any]) -> Backend:
+    from .backends.openai import OpenAIBackend
+
+    given = {name: value for name, value in wire.items() if value is not None}
+    return OpenAIBackend(url, model=model, **given)
+
+
+def _short(value: object) -> str:
+    return repr(value) if isinstance(value, str) else f"A {type(value).__name__}"

@@ -1,0 +1,124 @@
+"""The settings of a client and of one call: complete, checked, changed by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from difflib import get_close_matches
+from math import isfinite
+from typing import TYPE_CHECKING, Any, TypedDict, get_args
+
+from .errors import ConfigurationError
+from .modes import ModeChoice
+from .visibility import Show
+
+if TYPE_CHECKING:
+    from .correction.policy import Policy
+    from .protocol import Dialect
+
+__all__ = ["Options", "Settings", "changed", "checked"]
+
+
+class Options(TypedDict, total=False):
+    """What a call may change of a client's settings; ``Client`` says what each means."""
+
+    model: str
+    mode: ModeChoice
+    show: Show
+    dialect: str | Dialect | None
+    system: str | None
+    temperature: float | None
+    top_p: float | None
+    max_tokens: int | None
+    seed: int | None
+    stop: str | Sequence[str]
+    extra: Mapping[str, object] | None
+    policy: Policy | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All ``Options`` with their defaults."""
+
+    model: str = ""
+    mode: ModeChoice = "auto"
+    show: Show = "full"
+    dialect: str | Dialect | None = None
+    system: str | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    max_tokens: int | None = None
+    seed: int | None = None
+    stop: str | Sequence[str] = ()
+    extra: Mapping[str, object] | None = None
+    policy: Policy | None = None
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+
+
+def _are_texts(value: object) -> bool:
+    return isinstance(value, Sequence) and all(isinstance(v, str) and v for v in value)
+
+
+#: Setting -> what it must be, as a test and in words. None passes where it is the default.
+_RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "model": (lambda v: isinstance(v, str), "a model's name"),
+    "mode": (lambda v: v in get_args(ModeChoice), "one of " + ", ".join(get_args(ModeChoice))),
+    "show": (lambda v: v in get_args(Show), "one of " + ", ".join(get_args(Show))),
+    "system": (lambda v: isinstance(v, str), "a text"),
+    "temperature": (lambda v: _is_number(v) and v >= 0, "a number from 0 up"),
+    "top_p": (lambda v: _is_number(v) and 0 < v <= 1, "a number above 0 and up to 1"),
+    "max_tokens": (lambda v: _is_int(v) and v > 0, "a whole number above 0"),
+    "seed": (_is_int, "a whole number"),
+    "stop": (_are_texts, "a text or several, none of them empty"),
+    "extra": (lambda v: isinstance(v, Mapping), "a mapping of fields for the wire"),
+    "policy": (lambda v: callable(getattr(v, "flow", None)), "an object with flow(request)"),
+    "dialect": (lambda v: _known_dialect(v), "a known dialect's name or a Dialect"),
+}
+_DEFAULTS = Settings()
+
+
+def checked(settings: Settings) -> Settings:
+    """``settings`` themselves, stop strings as a tuple. Raises ``ConfigurationError``."""
+    if isinstance(settings.stop, str):
+        settings = replace(settings, stop=(settings.stop,) if settings.stop else ())
+    for name, (holds, words) in _RULES.items():
+        value = getattr(settings, name)
+        if value != getattr(_DEFAULTS, name) and not holds(value):
+            raise ConfigurationError(f"{name} is {_short(value)}.", hint=f"It must be {words}.")
+    return settings
+
+
+def changed(settings: Settings, options: Mapping[str, Any]) -> Settings:
+    """``settings`` with ``options`` in their place. Raises ``ConfigurationError``."""
+    if not options:
+        return settings
+    names = [f.name for f in fields(Settings)]
+    for name in options:
+        if name not in names:
+            raise ConfigurationError(f"There is no option {name!r}.", hint=_nearest(name, names))
+    return checked(replace(settings, **options))
+
+
+def _nearest(name: str, names: list[str]) -> str:
+    if name in ("api_key", "timeout", "retries"):
+        return "It belongs to the connection: make a new Client with it."
+    close = get_close_matches(name, names, n=1)
+    return f"Did you mean {close[0]!r}?" if close else f"Options are {', '.join(names)}."
+
+
+def _known_dialect(value: object) -> bool:
+    from .protocol import DIALECTS, Dialect
+
+    return isinstance(value, Dialect) or (isinstance(value, str) and value in DIALECTS)
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
