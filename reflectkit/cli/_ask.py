@@ -19,13 +19,23 @@ if TYPE_CHECKING:
 
     from ..client import Client
     from ..events import Event
-    from ..reply import Reply
+    from ..reply import Reply, Summary
     from ..stream import ReplyStream
 
 __all__ = ["ask"]
 
 #: Options that go to the client as they are, when they were given.
-PASSED = ("model", "mode", "show", "system", "temperature", "seed", "max_tokens")
+PASSED = (
+    "model",
+    "mode",
+    "show",
+    "system",
+    "temperature",
+    "seed",
+    "max_tokens",
+    "timeout",
+    "api_key",
+)
 
 
 def ask(options: Namespace) -> int:
@@ -59,10 +69,8 @@ def _client(options: Namespace) -> Client:
     if options.verbose:
         _log_to_stderr()
     settings: dict[str, Any] = {n: v for n in PASSED if (v := getattr(options, n)) is not None}
-    if options.timeout is not None:
-        settings["timeout"] = options.timeout
-    if options.base_url:
-        settings["api_key"] = options.api_key or os.environ.get(KEY) or None
+    if options.base_url and not options.api_key:
+        settings["api_key"] = os.environ.get(KEY) or None
     return Client(options.base_url, **settings)
 
 
@@ -85,11 +93,14 @@ class Text:
     def __init__(self, options: Namespace) -> None:
         colour, labels = wants_colour(sys.stdout), options.show != "hidden"
         self._printer = Printer(sys.stdout, colour=colour, labels=labels)
+        self._summary: bool = options.show == "summary"
 
     def event(self, event: Event) -> None:
         self._printer.show(event)
 
     def reply(self, reply: Reply) -> None:
+        if self._summary and reply.summary:
+            self._printer.note(_in_words(reply.summary))
         self._printer.end()
         if reply.ending != "complete":
             print(f"reflectkit: the answer is incomplete ({reply.ending}).", file=sys.stderr)
@@ -99,6 +110,20 @@ class Text:
 
     def failed(self, _: ReflectKitError) -> None:
         self._printer.end()
+
+
+def _in_words(summary: Summary) -> str:
+    """How much thinking there was, as a phrase."""
+    counted = [
+        f"{number} {name}{'s' * (number != 1)}"
+        for number, name in (
+            (summary.reflections, "reflection"),
+            (summary.tokens, "token"),
+            (summary.characters, "character"),
+        )
+        if number is not None
+    ]
+    return f"thinking not shown: {', '.join(counted)}"
 
 
 class Lines:
@@ -125,4 +150,10 @@ class Lines:
 
 
 def _log_to_stderr() -> None:
-    """Placeholder for the front's log."""
+    import logging
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("reflectkit")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

@@ -9,7 +9,6 @@ import socket
 
 import pytest
 from commands import Command
-
 from reflectkit.testing.loopback import LoopbackServer, Served, chat, page, refusal
 
 

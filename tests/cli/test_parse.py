@@ -14,7 +14,13 @@ def command() -> Command:
     return Command()
 
 
-ANSWER = "<thinking>\n2 + 2 is 5.\n<reflection>No, 4.</reflection>\n4 * 7 is 28.</thinking>\n<output>28</output>\n"
+ANSWER = """\
+<thinking>
+2 + 2 is 5.
+<reflection>No, 4.</reflection>
+4 * 7 is 28.</thinking>
+<output>28</output>
+"""
 UNCLOSED = "<thinking>first line\nsecond"
 
 
