@@ -81,13 +81,13 @@ def imports(package: Path) -> Iterator[Import]:
 
 
 def _imports_of(tree: ast.Module, name: str, home: str, known: set[str]) -> Iterator[Import]:
-    guarded = {id(n) for block in _typing_blocks(tree) for n in ast.walk(block)}
+    guarded = {id(n) for block in typing_blocks(tree) for n in ast.walk(block)}
     for node in ast.walk(tree):
         for target in _targets(node, home, known):
             yield Import(name, target, node.lineno, id(node) in guarded)  # type: ignore[attr-defined]
 
 
-def _typing_blocks(tree: ast.Module) -> list[ast.If]:
+def typing_blocks(tree: ast.Module) -> list[ast.If]:
     found = [n for n in ast.walk(tree) if isinstance(n, ast.If)]
     return [n for n in found if isinstance(n.test, ast.Name) and n.test.id == "TYPE_CHECKING"]
 
