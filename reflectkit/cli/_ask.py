@@ -64,7 +64,7 @@ def _prompt(words: list[str]) -> str:
 
 
 def _client(options: Namespace) -> Client:
-    from .. import Client
+    from ..client import Client
 
     if options.verbose:
         _log_to_stderr()
