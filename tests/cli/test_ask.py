@@ -8,8 +8,9 @@ import signal
 import socket
 
 import pytest
-from commands import Command
 from reflectkit.testing.loopback import LoopbackServer, Served, chat, page, refusal
+
+from commands import Command
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import json
 import time
 
 import pytest
+
 from commands import Command
 
 QUESTION = "What is (2 + 2) * 7?"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import rooms
-
 from reflectkit.cli import _exits, _options
 
 DOCS = Path(__file__).parents[2] / "docs"

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import rooms
 
 import reflectkit
+import rooms
 
 FACE = Path(reflectkit.__file__)
 ROOT = Path(__file__).parents[2]

@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-import rooms
 
 import reflectkit
+import rooms
 
 PACKAGE = Path(reflectkit.__file__).parent
 
