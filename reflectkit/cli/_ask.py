@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, ReflectKitError
-from ._exits import verdict_on
+from ._exits import complaint, verdict_on
 from ._options import KEY
 from ._printer import Printer, wants_colour
 from ._stdin import is_piped, read_stdin
@@ -102,8 +102,8 @@ class Text:
         if self._summary and reply.summary:
             self._printer.note(_in_words(reply.summary))
         self._printer.end()
-        if reply.ending != "complete":
-            print(f"reflectkit: the answer is incomplete ({reply.ending}).", file=sys.stderr)
+        if said := complaint(reply):
+            print(f"reflectkit: {said}", file=sys.stderr)
 
     def interrupted(self, _: ReplyStream) -> None:
         self._printer.end()
