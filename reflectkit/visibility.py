@@ -8,9 +8,8 @@ Pure: events and values in, events and values out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Literal
 
 from .errors import BackendError
@@ -25,7 +24,17 @@ from .events import (
 from .messages import Usage
 from .reply import Attempt, Issue, Reply, Section, Summary, Transcript
 
-__all__ = ["Answer", "AnswerText", "Screen", "Show", "blame", "concealed", "summarised", "visible"]
+__all__ = [
+    "Answer",
+    "AnswerText",
+    "Screen",
+    "Show",
+    "blame",
+    "concealed",
+    "shown_attempt",
+    "summarised",
+    "visible",
+]
 
 Show = Literal["full", "summary", "hidden"]
 
@@ -155,10 +164,7 @@ class Screen:
 
     def finish(self, transcript: Transcript) -> list[ProtocolEvent]:
         """The response is over and ``transcript`` is what may be seen of it."""
-        rest = self._answer.finish(transcript)
-        if self._show == "full":
-            return []
-        return rest if self._show == "summary" else [e for e in rest if not _gone(e)]
+        return [] if self._show == "full" else self._answer.finish(transcript)
 
     def _one(self, event: ProtocolEvent) -> list[ProtocolEvent]:
         certain = self._answer.feed(event)
@@ -180,10 +186,6 @@ class Screen:
         return replace(event, index=number)
 
 
-def _gone(event: ProtocolEvent) -> bool:
-    return isinstance(event, Markup | Corrected) or event.kind in _REASONING
-
-
 def _shell(event: ProtocolEvent) -> list[ProtocolEvent]:
     """A reasoning section's borders, without a character of it."""
     if isinstance(event, SectionStarted | SectionEnded) and event.kind in _REASONING:
@@ -192,33 +194,43 @@ def _shell(event: ProtocolEvent) -> list[ProtocolEvent]:
 
 
 def visible(transcript: Transcript, show: Show, *, complete: bool = True) -> Transcript:
-    """What may be seen of ``transcript``; ``complete``: the model ended the response itself."""
+    """What may be seen of ``transcript``; ``complete``: the model ended the response itself.
+
+    The answer's sections stay, and ``source`` and all positions shrink to them. ``summary`` keeps
+    the others as empty shells, ``hidden`` drops them.
+    """
     if show == "full":
         return transcript
     kept = {i for i, _ in _answer(transcript)} if complete or _marked(transcript) else set()
-    pieces = [
-        _source(transcript, s) if i in kept else "" for i, s in enumerate(transcript.sections)
-    ]
-    ends = list(accumulate(map(len, pieces)))
-    sections = [
-        replace(
-            s,
-            text=s.text if i in kept else "",
-            start=ends[i] - len(pieces[i]),
-            end=ends[i],
-            parent=s.parent if show == "summary" else None,
-        )
-        for i, s in enumerate(transcript.sections)
-        if show == "summary" or i in kept
-    ]
+    shrunk = list(_shrunk(transcript, kept))
     return replace(
         transcript,
-        sections=tuple(sections),
-        issues=_moved(transcript, ends),
-        source="".join(pieces),
+        sections=tuple(
+            s if show == "summary" else replace(s, parent=None)
+            for i, (s, _) in enumerate(shrunk)
+            if show == "summary" or i in kept
+        ),
+        issues=tuple(Issue(i.kind, _border(i, transcript, shrunk)) for i in transcript.issues),
+        source="".join(piece for _, piece in shrunk),
         prefilled=transcript.prefilled and show == "summary",
         payload=None,
     )
+
+
+def _shrunk(transcript: Transcript, kept: set[int]) -> Iterator[tuple[Section, str]]:
+    """Every section as it is when only ``kept`` ones have text, and its piece of the source."""
+    at = 0
+    for i, section in enumerate(transcript.sections):
+        piece = _source(transcript, section) if i in kept else ""
+        text = section.text if i in kept else ""
+        yield replace(section, text=text, start=at, end=at + len(piece)), piece
+        at += len(piece)
+
+
+def _border(issue: Issue, transcript: Transcript, shrunk: list[tuple[Section, str]]) -> int:
+    """The end of what can be seen before an issue. Its detail is dropped: it may quote."""
+    before = sum(s.start < issue.position for s in transcript.sections)
+    return shrunk[before - 1][0].end if before else 0
 
 
 def _marked(transcript: Transcript) -> bool:
@@ -238,16 +250,6 @@ def _source(transcript: Transcript, section: Section) -> str:
     return section.text if crossed else transcript.source[section.start : section.end]
 
 
-def _moved(transcript: Transcript, ends: list[int]) -> tuple[Issue, ...]:
-    """The issues, at the nearest border that can be seen, without details: they may quote."""
-    starts = [s.start for s in transcript.sections]
-    before = [sum(start < i.position for start in starts) for i in transcript.issues]
-    return tuple(
-        Issue(i.kind, ends[n - 1] if n else 0)
-        for i, n in zip(transcript.issues, before, strict=True)
-    )
-
-
 def summarised(transcript: Transcript, usage: Usage) -> Summary:
     """How much thinking there was."""
     return Summary(
@@ -265,17 +267,19 @@ def concealed(reply: Reply, show: Show) -> Reply:
     return replace(
         reply,
         transcript=visible(reply.transcript, show, complete=complete),
-        attempts=tuple(_attempt(a, reply.attempts[0], show) for a in reply.attempts),
+        attempts=tuple(shown_attempt(a, show, reply.attempts[0]) for a in reply.attempts),
         summary=None if show == "hidden" else summarised(reply.transcript, reply.usage),
     )
 
 
-def _attempt(attempt: Attempt, first: Attempt, show: Show) -> Attempt:
+def shown_attempt(attempt: Attempt, show: Show, first: Attempt | None = None) -> Attempt:
+    """``attempt`` as the consumer may see it; ``first`` is the one whose request came from them."""
     if show == "full":
         return attempt
     complete = attempt.finish in ("stop", "tool_calls")
     # A later request carries earlier drafts.
-    request = replace(attempt.request, messages=first.request.messages, prefix="")
+    asked = (first or attempt).request
+    request = replace(attempt.request, messages=asked.messages, prefix="")
     shown = visible(attempt.transcript, show, complete=complete)
     return replace(attempt, request=request, transcript=shown)
 
