@@ -31,7 +31,7 @@ FLOORS = (
         pure=True,
     ),
     Floor("edges", ("models", "backends", "ledgers", "verify")),
-    Floor("engine and front", ("_log", "modes", "engine", "client", "sync")),
+    Floor("engine and front", ("_log", "modes", "options", "engine", "stream", "client", "sync")),
     Floor("tools", ("testing", "compare", "tuning", "probe", "cli", "__main__")),
 )
 
