@@ -145,6 +145,10 @@ class Engine:
             found = self._door.post("/tokenize", {"content": text, "parse_special": True})
             return tuple(found["tokens"])
 
+    def count(self, text: str) -> int:
+        """How many tokens ``text`` has."""
+        return len(self.tokenize(text)) if text else 0
+
     def close(self) -> None:
         """Stop what is under way. The last user frees the model, here or in its own thread."""
         with self._lock:
@@ -306,9 +310,10 @@ class _Shared:
 
     def after_fork(self) -> None:
         """In the child: the engines are the parent's, and locks may be held by lost threads."""
-        for engine in self.engines():
+        engines = self.engines()
+        for engine in engines:
             engine.abandon()
-        self._forked = self._forked or bool(self._slots)
+        self._forked = self._forked or bool(engines)
         self._lock, self._slots = threading.Lock(), {}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -150,9 +150,14 @@ class NanoBackend:
         engine = await self._engine()
         return await in_thread(lambda: engine.tokenize(text))
 
-    async def count(self, text: str) -> int:
-        """How many tokens ``text`` has for this model."""
-        return len(await self.tokenize(text)) if text else 0
+    @property
+    def count(self) -> Callable[[str], int] | None:
+        """Counts a text's tokens as the model does, in about a millisecond.
+
+        None while the model is not loaded: counting must not make anybody wait for that.
+        """
+        engine = self._lease.ready
+        return engine.count if engine else None
 
     async def load(self) -> None:
         """Load the model now rather than at the first request."""
