@@ -44,3 +44,22 @@ class Engine:
             ]
         self._server.handle_chat_completions(request, watch)
         return "", 0
+
+    def complete(
+        self, prompt: str, temperature: float = 0.0, seed: int = 0, probabilities: int = 0,
+        limit: int = 400,
+    ) -> tuple[str, list[dict[str, float]]]:
+        """A raw continuation; for every token the log probabilities of the likeliest ones."""
+        request = {
+            "prompt": prompt, "temperature": temperature, "seed": seed, "n_predict": limit,
+            "top_k": 0, "top_p": 1.0 if temperature == 0 else 0.95, "min_p": 0.0,
+            "n_probs": probabilities, "special": True,
+        }  # fmt: skip
+        found = self._server.handle_completions(request)
+        if "choices" in found:
+            found = found["choices"][0] | found
+        shown = found.get("completion_probabilities") or found.get("logprobs", {}).get(
+            "content", []
+        )
+        each = [{t["token"]: t["logprob"] for t in s["top_logprobs"]} for s in shown]
+        return found.get("content", found.get("text", "")), each

@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import kernels
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -40,24 +42,22 @@ class Norm(nn.Module):
         self.epsilon = shape.epsilon
 
     def forward(self, x: Tensor) -> Tensor:
-        scale = torch.rsqrt(x.float().square().mean(-1, keepdim=True) + self.epsilon)
-        return (x * scale * self.weight).to(x.dtype)
+        return kernels.norm(x, self.weight, self.epsilon)
 
 
 def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     """Rotary positions in the half-split layout of Hugging Face."""
     a, b = x.chunk(2, -1)
-    return torch.cat((a * cos - b * sin, b * cos + a * sin), -1).to(x.dtype)
+    return torch.cat((a * cos - b * sin, b * cos + a * sin), -1)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal attention by plain products: on a CPU its backward pass is far faster than SDPA's."""
-    scores = (q * q.shape[-1] ** -0.5) @ k.mT
-    length = q.shape[2]
-    if length > 1:
-        future = torch.full((length, length), -1e4, dtype=scores.dtype, device=q.device).triu(1)
-        scores = scores + future
-    return F.softmax(scores, -1) @ v
+@dataclass
+class Places:
+    """What depends on positions alone: rotary tables and the causal mask."""
+
+    cos: Tensor
+    sin: Tensor
+    mask: Tensor
 
 
 class Block(nn.Module):
@@ -77,23 +77,21 @@ class Block(nn.Module):
         self.up_proj = nn.Linear(width, hidden, bias=False)
         self.down_proj = nn.Linear(hidden, width, bias=False)
 
-    def forward(
-        self, x: Tensor, cos: Tensor, sin: Tensor, cache: list[Tensor] | None = None
-    ) -> Tensor:
+    def attention(self, x: Tensor, places: Places) -> Tensor:
         rows, length, width = x.shape
-        y = self.input_layernorm(x)
-        q, k, v = (
-            p(y).view(rows, length, self.heads, -1).transpose(1, 2)
-            for p in (self.q_proj, self.k_proj, self.v_proj)
-        )
-        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        if cache is not None:
-            k, v = torch.cat((cache[0], k), 2), torch.cat((cache[1], v), 2)
-            cache[:] = [k, v]
-        y = attend(q, k, v)
-        x = x + self.o_proj(y.transpose(1, 2).reshape(rows, length, width))
+        joined = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
+        parts = F.linear(x, joined.to(x.dtype)).view(rows, length, 3, self.heads, -1)
+        q, k, v = parts.permute(2, 0, 3, 1, 4).flatten(1, 2)
+        q, k = rotate(q, places.cos, places.sin), rotate(k, places.cos, places.sin)
+        y = kernels.attend(q, k, v, places.mask).view(rows, self.heads, length, -1)
+        return F.linear(y.transpose(1, 2).flatten(2), self.o_proj.weight.to(x.dtype))
+
+    def forward(self, x: Tensor, places: Places) -> Tensor:
+        x = x + self.attention(self.input_layernorm(x), places)
         y = self.post_attention_layernorm(x)
-        return x + self.down_proj(F.silu(self.gate_proj(y)) * self.up_proj(y))
+        joined = torch.cat((self.gate_proj.weight, self.up_proj.weight)).to(x.dtype)
+        y = kernels.gate(F.linear(y, joined))
+        return x + F.linear(y, self.down_proj.weight.to(x.dtype))
 
 
 class Model(nn.Module):
@@ -123,19 +121,19 @@ class Model(nn.Module):
                 nn.init.normal_(weight, std=damp / weight.shape[1] ** 0.5)
 
     def forward(self, ids: Tensor) -> Tensor:
-        hidden: Tensor = self.lm_head(self.features(ids))
-        return hidden
+        return self.logits(self.features(ids))
 
-    def features(
-        self, ids: Tensor, cache: list[list[Tensor]] | None = None, start: int = 0
-    ) -> Tensor:
-        """Hidden states before the head."""
-        x = self.embed_tokens(ids)
-        if torch.is_autocast_enabled("cpu"):
-            x = x.bfloat16()
-        end = start + ids.shape[1]
-        cos, sin = self.cos[start:end], self.sin[start:end]
-        for index, block in enumerate(self.layers):
-            x = block(x, cos, sin, None if cache is None else cache[index])
+    def logits(self, hidden: Tensor) -> Tensor:
+        """The head, on whichever positions are wanted."""
+        return F.linear(hidden, self.lm_head.weight.to(hidden.dtype))
+
+    def features(self, ids: Tensor, kind: torch.dtype = torch.float32) -> Tensor:
+        """Hidden states before the head, computed in `kind` from the master weights."""
+        length = ids.shape[1]
+        mask = torch.full((length, length), -1e4, dtype=kind, device=ids.device).triu(1)
+        places = Places(self.cos[:length].to(kind), self.sin[:length].to(kind), mask)
+        x = self.embed_tokens(ids).to(kind)
+        for block in self.layers:
+            x = block(x, places)
         result: Tensor = self.norm(x)
         return result

@@ -72,12 +72,10 @@ def batches(tokenizer: Tokenizer, rng: random.Random, mix: Mix) -> Iterator[Batc
 
 def loss_of(model: Model, batch: Batch) -> torch.Tensor:
     """Weighted mean loss of the learned targets; the head runs on those alone."""
-    with torch.autocast("cpu", torch.bfloat16):
-        hidden = model.features(batch.ids[:, :-1])
-        weights, heats = batch.weights[:, 1:], batch.heats[:, 1:]
-        kept = weights > 0
-        logits = model.lm_head(hidden[kept])
-    logits = logits.float() / heats[kept].unsqueeze(-1)
+    hidden = model.features(batch.ids[:, :-1], torch.bfloat16)
+    weights, heats = batch.weights[:, 1:], batch.heats[:, 1:]
+    kept = weights > 0
+    logits = model.logits(hidden[kept]).float() / heats[kept].unsqueeze(-1)
     each = F.cross_entropy(logits, batch.ids[:, 1:][kept], reduction="none")
     return (each * weights[kept]).sum() / weights[kept].sum()
 
