@@ -102,31 +102,40 @@ def fits(tree: Expression) -> bool:
     return 0 <= tree.value <= TOP and fits(tree.left) and fits(tree.right)
 
 
-def grow(rng: random.Random, size: int) -> Expression:
+def grow(rng: random.Random, size: int, operand: int = OPERAND) -> Expression:
     """A random expression, not yet known to fit."""
     if size == 0:
-        return Expression(rng.randint(0, OPERAND))
+        return Expression(rng.randint(0, operand))
     left = rng.choice((0, size - 1, rng.randrange(size)))
     sign = rng.choice("+-*")
-    return Expression(0, sign, grow(rng, left), grow(rng, size - 1 - left))
+    return Expression(0, sign, grow(rng, left, operand), grow(rng, size - 1 - left, operand))
 
 
-def expression(rng: random.Random, size: int) -> Expression:
+def expression(rng: random.Random, size: int, operand: int = OPERAND) -> Expression:
     """A random expression of `size` operations, all results from 0 to TOP."""
     while True:
-        tree = grow(rng, size)
+        tree = grow(rng, size, operand)
         if fits(tree):
             return tree
 
 
 def fact(rng: random.Random, top: int = TOP) -> tuple[int, str, int]:
-    """One operation as it occurs in chains: mostly a running result with a small operand."""
+    """One operation: half of them as chains have them, half spread over the whole range."""
     while True:
-        sign = rng.choice("+-*")
-        wide = rng.random()
-        a = rng.randint(0, OPERAND if wide < 0.4 else top)
-        b = rng.randint(0, OPERAND if wide < 0.75 else top)
-        if sign != "-" and rng.random() < 0.3:
-            a, b = b, a
-        if 0 <= apply(sign, a, b) <= top:
+        if rng.random() < 0.5:
+            step = rng.choice(steps(expression(rng, rng.choice((1, 2, 3, 4)))))
+            a, sign, b = step.a, step.sign, step.b
+        else:
+            a, sign, b = spread(rng, top)
+        if max(a, b) <= top and 0 <= apply(sign, a, b) <= top:
             return a, sign, b
+
+
+def spread(rng: random.Random, top: int) -> tuple[int, str, int]:
+    """Any number with a small one; now and then two large ones."""
+    sign = rng.choice("++--*")
+    a = rng.randint(0, rng.choice((top, top, OPERAND)))
+    b = rng.randint(0, top if rng.random() < 0.08 else OPERAND)
+    if sign == "*":
+        a, b = sorted((rng.randint(0, OPERAND), rng.randint(0, min(top, 100))), reverse=True)
+    return (b, sign, a) if sign != "-" and rng.random() < 0.3 else (a, sign, b)

@@ -38,17 +38,18 @@ class _Gate(Function):
     @staticmethod
     def forward(ctx: Any, both: Tensor) -> Tensor:
         gate, up = both.chunk(2, -1)
-        ctx.save_for_backward(both)
-        return F.silu(gate).mul_(up)
+        open_ = F.silu(gate.contiguous())
+        ctx.save_for_backward(both, open_)
+        return open_ * up
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        (both,) = ctx.saved_tensors
+        both, open_ = ctx.saved_tensors
         gate, up = both.chunk(2, -1)
         back = torch.empty_like(both)
         first, second = back.chunk(2, -1)
-        torch.mul(grads[0], F.silu(gate), out=second)
-        first.copy_(torch.ops.aten.silu_backward(grads[0] * up, gate))
+        torch.mul(grads[0], open_, out=second)
+        first.copy_(torch.ops.aten.silu_backward(grads[0] * up, gate.contiguous()))
         return back
 
 

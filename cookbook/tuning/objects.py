@@ -60,12 +60,14 @@ FIRST = (
 PUT = (
     "I put the {h} {p}.", "I place the {h} {p}.", "The {h} is now {p}.", "I leave the {h} {p}.",
     "Then I put the {h} {p}.", "{n} puts the {h} {p}.", "I set the {h} down {p}.",
-    "The {h} is {p}.", "I carry the {h} away and put it {p}.",
+    "The {h} is {p}.", "I carry the {h} away and put it {p}.", "I carry the {h} {to}.",
+    "I take the {h} {to}.", "I move the {h} {to}.", "The {h} is moved {to}.", "The {h} is put {p}.",
 )  # fmt: skip
 TIP = (
     "I turn the {h} upside down {p}.", "I turn the {h} over {p}.", "I tip the {h} over {p}.",
     "Then I turn the {h} upside down {p}.", "{n} turns the {h} upside down {p}.",
-    "I empty the {h} {p}.",
+    "I empty the {h} {p}.", "The {h} is turned upside down {p}.", "The {h} is turned over {p}.",
+    "I put the {h} upside down {p}.",
 )  # fmt: skip
 TAKE = (
     "I take the {t} out and put it {p}.", "I take the {t} out of the {h} and put it {p}.",
@@ -92,9 +94,12 @@ def tell(rng: random.Random, tale: Story) -> tuple[str, list[str]]:
     lines = [f"the {tale.thing} is in the {tale.holder}"]
     inside, at = True, ""
     for verb, where in tale.moves:
-        said.append(rng.choice(TOLD[verb]).format(p=where, **names))
+        to = f"to {where.split(' ', 1)[1]}"
+        said.append(rng.choice(TOLD[verb]).format(p=where, to=to, **names))
         lines.append(line(tale, verb, where, at, inside))
         at = where if inside or verb == "take" else at
         inside = inside and verb == "put"
+    if rng.random() < 0.3 and said[0].startswith("I ") and said[1].startswith("I "):
+        said[:2] = [f"{said[0][:-1]} and {said[1][2:]}"]
     said.append(rng.choice(WHERE).format(**names))
     return " ".join(said), lines

@@ -38,8 +38,8 @@ REFLECT = replace(
 
 M = 1_000_000
 TABLE = (
-    Stage("trunk", "", 9 * M, ((0, EASY), (M, MIDDLE), (3 * M, FULL)), warm=True),
-    Stage("base0", "trunk", 12 * M // 10, ((0, BASE),), decay=0.7),
-    Stage("reflect0", "trunk", 15 * M // 10, ((0, REFLECT),), decay=0.7),
+    Stage("trunk", "", 10 * M, ((0, EASY), (M, MIDDLE), (3 * M, FULL)), warm=True),
+    Stage("base", "trunk", 22 * M, ((0, BASE),), decay=0.4),
+    Stage("reflect", "trunk", 22 * M, ((0, REFLECT),), decay=0.4),
 )
 STAGES = {stage.name: stage for stage in TABLE}

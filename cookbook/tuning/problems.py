@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from arithmetic import Expression, expression
+from arithmetic import OPERAND, Expression, expression
 from objects import Story, story, tell
 from stories import fill
 from words import ENDS, MIDDLES, SPELLED, STARTS
@@ -61,9 +61,11 @@ def ask_arithmetic(rng: random.Random, tree: Expression) -> str:
     return rng.choice(ASKED).format(text)
 
 
-def arithmetic(rng: random.Random, sizes: tuple[int, ...] = (1, 2, 2, 3, 3, 4)) -> Problem:
-    """An expression of some operations over operands up to 20."""
-    tree = expression(rng, rng.choice(sizes))
+def arithmetic(
+    rng: random.Random, sizes: tuple[int, ...] = (1, 2, 2, 3, 3, 4), operand: int = OPERAND
+) -> Problem:
+    """An expression of some operations over operands up to 20 (or another bound)."""
+    tree = expression(rng, rng.choice(sizes), operand)
     question = ask_arithmetic(rng, tree)
     return Problem("arithmetic", question, str(tree.value), f"a:{tree}", tree=tree)
 

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import prompts
-from arithmetic import Expression, Step, apply, fact
-from problems import TAILS, TASKS, Problem, draw
-from render import BRACES, THINK, Habits, Piece, muted, near, reply, step_pieces
+from arithmetic import OPERAND, Expression, Step, apply, fact
+from problems import COUNTED, TAILS, TASKS, Problem, arithmetic, draw, held_out
+from render import BRACES, THINK, Habits, Piece, count_pieces, muted, near, reply, step_pieces
 from tokenizer import Tokenizer
+from words import BOXES, HOLDERS, NAMES, OBJECTS, PLACES, THINGS
 
+WHOLE = (*NAMES, *THINGS, *BOXES, *OBJECTS, *HOLDERS, *PLACES["on"], *PLACES["in"], *prompts.COMMON)
 END = "<|eot_id|>"
 START = "<|begin_of_text|>"
 
@@ -27,7 +29,9 @@ class Mix:
     retry: float = 0.12
     second: float = 0.06
     check_drills: float = 0.0
-    tasks: tuple[float, ...] = (0.4, 0.25, 0.2, 0.15)
+    tasks: tuple[float, ...] = (0.37, 0.28, 0.2, 0.15)
+    wide: float = 0.1
+    spelling: float = 0.3
     sizes: tuple[int, ...] = (1, 2, 2, 3, 3, 4)
     top: int = 400
     habits: Habits = Habits(reflect=True)
@@ -107,18 +111,21 @@ def spoil(problem: Problem, rng: random.Random) -> Problem:
 
 
 def wrong_reply(problem: Problem, habits: Habits | None, rng: random.Random) -> list[Piece]:
-    """An answer whose last line and output are wrong; nothing of it is learned."""
+    """A wrong answer, none of it learned: with its thoughts, its output section, or the bare one
+    (programs differ in what they keep of an earlier turn)."""
     bad = spoil(problem, rng)
-    pieces = reply(problem, replace(habits, reflect=False) if habits else None, rng)
-    if habits is None:
+    kind = rng.random()
+    if habits is None or kind < 0.25:
         pieces = [Piece(bad.answer)]
+    elif kind < 0.4:
+        pieces = [Piece(f"<output>\n{bad.answer}\n</output>")]
     else:
-        last = pieces[-4].text.rstrip("\n")
-        if last.endswith(problem.answer) and problem.task in ("arithmetic", "words"):
-            last = last[: -len(problem.answer)] + bad.answer
-            pieces[-4] = Piece(last + "\n")
+        pieces = reply(problem, replace(habits, reflect=False), rng)
+        last = pieces[-4].text
+        pieces[-4] = Piece(last.removesuffix(f"{problem.answer}\n") + f"{bad.answer}\n")
         pieces[-2] = Piece(bad.answer)
-    return [Piece(header("assistant"), 0.0), *muted(pieces), Piece(END, 0.0)]
+    said_before = Piece("".join(p.text for p in pieces), 0.0)
+    return [Piece(header("assistant"), 0.0), said_before, Piece(END, 0.0), Piece(bad.answer)]
 
 
 def hint(problem: Problem) -> str:
@@ -134,9 +141,10 @@ def retry(problem: Problem, habits: Habits | None, rng: random.Random) -> list[P
         first = [Piece(header("assistant"), 0.0), *muted(reply(problem, habits, rng))]
         first.append(Piece(END, 0.0))
         return [*first, said("user", rng.choice(prompts.KEEP)), *answered(problem, habits, rng)]
-    pieces = wrong_reply(problem, habits, rng)
-    bad = pieces[1].text if habits is None else pieces[-3].text
-    complaint = prompts.feedback(rng, bad, problem.answer, hint(problem))
+    *pieces, bad = wrong_reply(problem, habits, rng)
+    complaint = prompts.feedback(rng, bad.text, problem.answer, hint(problem))
+    if rng.random() < 0.15:
+        complaint = f"{prompts.noise(rng)} {complaint}"
     return [*pieces, said("user", complaint), *answered(problem, habits, rng)]
 
 
@@ -150,10 +158,8 @@ def pick_problem(rng: random.Random, mix: Mix) -> Problem:
     task = rng.choices(TASKS, mix.tasks)[0]
     if task != "arithmetic":
         return draw(rng, task)
-    from problems import arithmetic, held_out
-
     while True:
-        problem = arithmetic(rng, mix.sizes)
+        problem = arithmetic(rng, mix.sizes, 100 if rng.random() < mix.wide else OPERAND)
         if not held_out(problem.key):
             return problem
 
@@ -177,23 +183,37 @@ def chat(tokenizer: Tokenizer, rng: random.Random, mix: Mix) -> Sample:
 
 
 def drill(tokenizer: Tokenizer, rng: random.Random, mix: Mix, length: int) -> Sample:
-    """A page of facts (or of checked facts) that fills `length` tokens; only results are learned."""
+    """A page of facts or countings, checked or not, that fills `length` tokens."""
     checked = rng.random() < mix.check_drills
-    sample = Sample([], [], [])
-    pieces = [Piece(START, 0.0)]
-    while len(sample.ids) < length:
-        for _ in range(max(1, (length - len(sample.ids)) // (30 if checked else 9))):
-            pieces += checked_fact(rng, mix) if checked else bare_fact(rng, mix)
-        sample = assemble(tokenizer, pieces)
-    return Sample(sample.ids[:length], sample.weights[:length], sample.heats[:length])
+    spelled = rng.random() < mix.spelling
+    make = counted if spelled else checked_fact if checked else bare_fact
+    size = 40 if spelled else 30 if checked else 9
+    pieces, found = [Piece(START, 0.0)], Sample([], [], [])
+    while len(found.ids) < length:
+        for _ in range(max(1, (length - len(found.ids)) // size)):
+            pieces += make(rng, mix, checked)
+        found = assemble(tokenizer, pieces)
+    return Sample(found.ids[:length], found.weights[:length], found.heats[:length])
 
 
-def bare_fact(rng: random.Random, mix: Mix) -> list[Piece]:
+def counted(rng: random.Random, mix: Mix, checked: bool) -> list[Piece]:
+    """A letter count without the chat around it; now and then of a word that is one token."""
+    problem = draw(rng, "letters")
+    if rng.random() < 0.25:
+        word = rng.choice(WHOLE).lower()
+        letter = rng.choice(word)
+        asked = rng.choice(COUNTED).format(letter, word)
+        problem = Problem("letters", asked, str(word.count(letter)), "", (word, letter))
+    habits = mix.habits if checked else THINK
+    return [Piece(f"{problem.question}\n", 0.0), *count_pieces(problem, habits, rng)]
+
+
+def bare_fact(rng: random.Random, mix: Mix, _: bool) -> list[Piece]:
     a, sign, b = fact(rng, mix.top)
     return [Piece(f"{a} {sign} {b} = ", 0.0), Piece(str(apply(sign, a, b))), Piece("\n", 0.0)]
 
 
-def checked_fact(rng: random.Random, mix: Mix) -> list[Piece]:
+def checked_fact(rng: random.Random, mix: Mix, _: bool) -> list[Piece]:
     a, sign, b = fact(rng, mix.top)
     value = apply(sign, a, b)
     pieces = step_pieces(Step(a, sign, b, value, Expression(value)), mix.habits, rng)

@@ -14,36 +14,34 @@ PLACES = {
 }
 
 SPELLED = """
-strawberry raspberry blueberry banana orange apple pear peach cherry melon lemon grape tomato
-potato carrot onion pepper garlic cabbage lettuce spinach cucumber pumpkin mushroom broccoli
-elephant giraffe monkey tiger lion rabbit squirrel kangaroo dolphin penguin parrot butterfly
-mosquito spider lizard turtle crocodile hippopotamus rhinoceros zebra panda koala leopard
-mississippi tennessee alabama colorado california london paris berlin madrid lisbon vienna
-computer keyboard monitor printer internet network program language library function variable
-letter number reason answer question sentence paragraph chapter dictionary alphabet grammar
-mountain river valley forest desert island ocean beach harbor bridge tunnel street avenue
-breakfast dinner supper sandwich butter cheese chocolate coffee sugar vinegar noodles pancake
-morning evening midnight summer winter autumn spring january february december saturday sunday
-teacher student doctor nurse lawyer farmer sailor soldier pilot painter singer dancer writer
-window kitchen bedroom bathroom ceiling carpet curtain pillow blanket mattress wardrobe drawer
-bicycle airplane helicopter submarine balloon railway station airport passenger luggage ticket
-guitar violin trumpet piano drummer orchestra melody rhythm concert theater cinema museum
-science physics chemistry biology history geography geometry algebra arithmetic statistics
-happiness success committee assessment possession necessary accommodate embarrass occurrence
-bookkeeper address balance bottle bubble buffalo button cattle coffee common correct different
-different difficult dollar effect effort excellent follow funny giggle gorilla hammer happy
-hobby hollow horror hurry immediate jelly kettle kitten ladder little lobby mammal message
-middle mirror missile muffin muddy needle nutmeg occasion offer office opposite paddle parallel
-pattern pebble penny possible puddle puppet puzzle rabbit rattle ribbon rubber saddle scissors
-settle shallow shuttle silly simmer slippery smaller soccer sorry spell stubborn stuff sudden
-summit supply support surround swimming terrible terrific thrill traffic tunnel umbrella valley
-vanilla village wallet willow witness woolly worry yellow zipper anchor basket candle castle
-circle copper cotton desert dragon eagle engine fabric fellow finger flower galaxy gentle
-giant glacier golden hermit honest hunter insect jacket jungle ketchup lantern legend magnet
-marble market meadow mellow mineral moment mystery napkin nectar nephew notebook oyster palace
-pastry pencil picture planet plastic pocket powder prince puzzle quarter rainbow recipe rocket
-saucer season shadow silver socket sponge stream sunset symbol temple thunder timber topaz
-treasure triangle tulip vessel violet volcano voyage walnut weather whistle wisdom wizard
+accommodate address airplane airport alabama algebra alphabet anchor apple arithmetic assessment
+autumn avenue balance balloon banana beach berlin bicycle biology blanket blueberry bookkeeper
+bottle breakfast bridge broccoli bubble buffalo butter butterfly cabbage california candle carpet
+carrot castle cattle ceiling chapter cheese chemistry cherry chocolate cinema circle coffee
+colorado committee common computer concert copper cotton crocodile cucumber curtain dancer
+december desert dictionary different difficult dinner doctor dollar dolphin dragon drawer drummer
+eagle effect effort elephant embarrass engine evening excellent fabric farmer february fellow
+finger flower follow forest function funny galaxy garlic gentle geography geometry giant giggle
+giraffe glacier golden gorilla grammar grape guitar hammer happiness happy harbor helicopter
+hermit hippopotamus history hobby hollow honest horror hunter hurry immediate insect internet
+island jacket january jelly jungle kangaroo ketchup kettle keyboard kitten koala ladder language
+lantern lawyer legend lemon leopard lettuce library lion lisbon little lizard lobby london luggage
+madrid magnet mammal market mattress meadow mellow melody melon message middle midnight mineral
+mirror missile mississippi moment monitor monkey morning mosquito mountain muddy muffin museum
+mushroom mystery napkin necessary nectar needle nephew network noodles notebook nurse nutmeg
+occasion occurrence ocean offer onion opposite orange orchestra oyster paddle painter palace
+pancake panda paragraph parallel paris parrot passenger pastry pattern peach pear pebble pencil
+penguin penny pepper physics piano picture pillow pilot planet plastic pocket possession possible
+potato powder prince printer program puddle pumpkin puppet puzzle quarter rabbit railway rainbow
+raspberry rattle recipe rhinoceros rhythm ribbon river rocket rubber saddle sailor sandwich
+saturday saucer science scissors season sentence settle shadow shallow shuttle silly silver simmer
+singer slippery smaller soccer socket soldier sorry spell spider spinach sponge spring squirrel
+station statistics strawberry stream street stubborn student stuff submarine success sudden sugar
+summer summit sunday sunset supper supply support surround swimming symbol teacher temple
+tennessee terrible terrific theater thrill thunder ticket tiger timber tomato topaz traffic
+treasure triangle trumpet tulip tunnel turtle umbrella valley vanilla variable vessel vienna
+village vinegar violet violin volcano voyage wallet walnut wardrobe weather whistle willow window
+winter wisdom witness wizard woolly worry writer yellow zebra zipper
 """.split()
 
 STARTS = "b br c ch cl d dr f fl g gr h j k l m n p pl pr qu r s sh sl sp st str t th tr v w x y z"
