@@ -153,7 +153,3 @@ def drawing() -> str:
         f"{floor.name:<{width}}  |  {' · '.join(floor.rooms)}{'   (pure)' * floor.pure}"
         for floor in FLOORS
     )
-
-
-if __name__ == "__main__":
-    print(drawing())
