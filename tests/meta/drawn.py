@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -19,7 +20,7 @@ PART = re.compile(r"(?P<head><!-- drawn: (?P<name>\w+) -->\n).*?(?P<tail><!-- en
 
 
 def floors() -> str:
-    return f"```text\n{rooms.drawing()}\n```"
+    return f"```text\n{rooms.drawing(Path(reflectkit.__file__).parent)}\n```"
 
 
 def exits() -> str:
@@ -28,7 +29,7 @@ def exits() -> str:
 
 
 def names() -> str:
-    """Every public name with its home and the first sentence that it says of itself."""
+    """Every public name with its home and the first paragraph that it says of itself."""
     public = sorted(name for name in reflectkit.__all__ if not name.startswith("_"))
     rows = [_row(name) for name in public]
     return "\n".join(["| name | from | |", "|---|---|---|", *rows])
@@ -36,16 +37,15 @@ def names() -> str:
 
 def _row(name: str) -> str:
     value = getattr(reflectkit, name)
-    home = getattr(value, "__module__", "reflectkit")
-    return f"| `{name}` | `{home}` | {_sentence(value)} |"
+    members = typing.get_args(value)
+    text = f"Any of {', '.join(f'`{m.__name__}`' for m in members)}." if members else _said(value)
+    home = getattr(members[0] if members else value, "__module__", "reflectkit")
+    return f"| `{name}` | `{home}` | {text} |"
 
 
-def _sentence(value: object) -> str:
-    if not (inspect.isclass(value) or inspect.ismodule(value) or inspect.isfunction(value)):
-        return "The union of all of these: " + str(value).replace("|", "\\|")
+def _said(value: object) -> str:
     paragraph = (inspect.getdoc(value) or "").split("\n\n")[0]
-    sentence = re.split(r"(?<=[.:]) (?=[A-Z`])", " ".join(paragraph.split()))[0]
-    return sentence.replace("``", "`").replace("|", "\\|")
+    return " ".join(paragraph.split()).replace("``", "`").replace("|", "\\|")
 
 
 PARTS: Mapping[str, Callable[[], str]] = {"floors": floors, "exits": exits, "names": names}

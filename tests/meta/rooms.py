@@ -146,10 +146,12 @@ def _foreign(found: Import, floor: Floor) -> str:
     return f"{floor.name} has no clock, loop or I/O" if top in IMPURE else ""
 
 
-def drawing() -> str:
-    """The floors as docs/architecture.md shows them."""
+def drawing(package: Path) -> str:
+    """The floors as docs/architecture.md shows them: the rooms that are built."""
+    built = {room_of(name) for name, _ in modules(package)}
     width = max(len(floor.name) for floor in FLOORS)
     return "\n".join(
-        f"{floor.name:<{width}}  |  {' · '.join(floor.rooms)}{'   (pure)' * floor.pure}"
+        f"{floor.name:<{width}}  |  {' · '.join(r for r in floor.rooms if r in built)}"
+        + "   (pure)" * floor.pure
         for floor in FLOORS
     )
