@@ -170,7 +170,7 @@ def _guard(spellings: tuple[str, ...], match: str) -> _Guard:
 
 
 def _tag_starts(names: Iterable[str]) -> list[str]:
-    """What a tag begins with. What follows the name is not looked at: that errs on the safe side."""
+    """What a tag begins with; what follows the name is not looked at, to be on the safe side."""
     return [f"{start}{name}" for name in names for start in ("<", "</")]
 
 

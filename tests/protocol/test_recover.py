@@ -137,7 +137,7 @@ ORDINARY = {
     "markdown": "# Title\n\n\n## Part one\n\ntext\n\n\n## Part two\n\n- a\n- b\n\n\n\n## End\n",
     "python": "import os\n\n\ndef f(x):\n    return x\n\n\n\nclass A:\n    pass\n\n\nprint(f(1))\n",
     "fenced": "Here it is:\n\n```\n1. a\n\n\n\n\nLet's see\n```\n\nDone.\n",
-    "letter": "Dear Ann,\n\n\n\nI was wrong, and I made a mistake. Wait for me.\n\n\n\n\nYours,\nBob\n",
+    "letter": "Dear Ann,\n\n\n\nI was wrong, and I made a mistake. Wait.\n\n\n\n\nYours,\nBob\n",
     "poem": "A line\n\n\nanother line\n\n\n\nand a last one\n",
     "json": '{"a": 1,\n\n\n\n"b": 2}',
     "worked solution": "First, 2 + 2 is 4.\n\nThen 4 * 7 is 28.\n\nWait, check: yes.\n\n28",
@@ -177,7 +177,19 @@ def test_tagged_text_is_left_to_the_parser(text: str) -> None:
 
 
 pieces = st.sampled_from(
-    ["\n", "\n\n\n", "\n\n\n\n", "\r\n", "Wait, ", "1. a", "Let's", "### Answer: 2", "```\n", "x", "<"]
+    [
+        "\n",
+        "\n\n\n",
+        "\n\n\n\n",
+        "\r\n",
+        "Wait, ",
+        "1. a",
+        "Let's",
+        "### Answer: 2",
+        "```\n",
+        "x",
+        "<",
+    ]
 )
 
 
