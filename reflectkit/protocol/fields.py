@@ -31,16 +31,15 @@ if TYPE_CHECKING:
 
 __all__ = ["as_message", "parse_message", "replay"]
 
-_ROLES: Final = frozenset({"assistant", "ai", "model", "AIMessage", "AIMessageChunk"})
+# Tuples, not sets: what is looked up in them may be anything, unhashable things included.
+_ROLES: Final = ("assistant", "ai", "model", "AIMessage", "AIMessageChunk")
 _TEXT_FIELDS: Final = ("reasoning_content", "reasoning", "thinking")
 _DETAILS: Final = "reasoning_details"
 #: A reasoning block's text stands under one of these, in this order, as text or a list of parts.
 _BLOCK_TEXTS: Final = ("thinking", "reasoning", "text", "summary", "content")
-_REASONING_BLOCKS: Final = frozenset(
-    {"thinking", "redacted_thinking", "reasoning", "reasoning_content"}
-)
-_TEXT_BLOCKS: Final = frozenset({"text", "output_text", "refusal"})
-_CALL_BLOCKS: Final = frozenset({"tool_use", "tool_call", "function_call", "server_tool_use"})
+_REASONING_BLOCKS: Final = ("thinking", "redacted_thinking", "reasoning", "reasoning_content")
+_TEXT_BLOCKS: Final = ("text", "output_text", "refusal")
+_CALL_BLOCKS: Final = ("tool_use", "tool_call", "function_call", "server_tool_use")
 _PLAIN_TEXT: Final = frozenset({"type", "text"})
 
 
