@@ -121,7 +121,7 @@ class AnswerText:
     def __init__(self) -> None:
         self._begun = False
         self._space = ""
-        self._sent = ""
+        self._sent = 0
 
     def feed(self, events: Iterable[ProtocolEvent]) -> list[str]:
         """Pieces of answer text; their concatenation is a prefix of the final answer."""
@@ -129,8 +129,7 @@ class AnswerText:
 
     def finish(self, output: str) -> str:
         """What is missing to ``output``, the final answer."""
-        rest = output.removeprefix(self._sent)
-        self._sent += rest
+        rest, self._sent = output[self._sent :], len(output)
         return rest
 
     def _piece(self, event: ProtocolEvent) -> str:
@@ -144,7 +143,7 @@ class AnswerText:
             self._begun = True
         piece = text.rstrip()
         self._space = text[len(piece) :]
-        self._sent += piece
+        self._sent += len(piece)
         return piece
 
 
