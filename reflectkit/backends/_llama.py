@@ -134,7 +134,7 @@ class Engine:
         with self._busy():
             try:
                 self._server.handle_chat_completions(body, lambda data: sink(data) or self._closing)
-            except ValueError as error:
+            except (ValueError, TypeError, RuntimeError) as error:  # so it says no to bad JSON
                 raise BackendStatus(
                     f"llama.cpp refused the request: {error}", status=400, retryable=False
                 ) from error

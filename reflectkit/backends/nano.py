@@ -102,7 +102,7 @@ class NanoBackend:
         header = read_header(self.path)
         _check_template(header, chat_template)
         _check_engine()
-        self.context = context or _default_context(header)
+        self.context = _context(header, context)
         self._ends = _visible_ends(header)
         from ._llama import Lease, Settings
 
@@ -277,8 +277,13 @@ def _check_request(request: Request) -> None:
         raise ConfigurationError("The prompt is empty.", hint="Put a question into a message.")
 
 
-def _default_context(header: Header) -> int:
-    return min(header.context or _CONTEXT, _CONTEXT)
+def _context(header: Header, wanted: int | None) -> int:
+    trained = header.context or max(wanted or 0, _CONTEXT)
+    if wanted and wanted > trained:
+        raise ConfigurationError(
+            f"context is {wanted}, and {header.path.name} was trained for {trained} tokens."
+        )
+    return wanted or min(trained, _CONTEXT)
 
 
 def _default_threads(path: Path) -> int:

@@ -12,19 +12,15 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from math import log, sqrt
 from pathlib import Path
+from typing import Final
 
-WIDTH = 320
-NORMAL, CONTROL, USER_DEFINED = 1, 3, 4
-CONTROLS = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
-TAGS = (
-    "<thinking>",
-    "</thinking>",
-    "<reflection>",
-    "</reflection>",
-    "<output>",
-    "</output>",
-)
-TEMPLATE = (
+__all__ = ["chain", "write_chain"]
+
+_WIDTH: Final = 320
+_NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4
+_CONTROLS = ("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+_TAGS = tuple(f"<{slash}{n}>" for n in ("thinking", "reflection", "output") for slash in ("", "/"))
+_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}"
     "{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\n\n' }}{{ m['content'] }}"
     "{{ '<|eot_id|>' }}{% endfor %}"
@@ -32,7 +28,7 @@ TEMPLATE = (
     "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
 )
 
-#: next token -> weight; the logit is the natural logarithm of the weight, up to a constant
+#: last token -> next token -> how often, in proportion
 Table = Mapping[str, Mapping[str, float]]
 
 
@@ -41,26 +37,26 @@ def chain(*tokens: str) -> dict[str, dict[str, float]]:
     return {a: {b: 1.0} for a, b in pairwise(tokens)}
 
 
-def byte_tokens() -> list[str]:
+def _byte_tokens() -> list[str]:
     """The 256 bytes in the printable spelling that GPT-2 gave them."""
     kept = {*range(33, 127), *range(161, 173), *range(174, 256)}
     rest = iter(range(256, 512))
     return [chr(b if b in kept else next(rest)) for b in range(256)]
 
 
-def spell(text: str) -> str:
+def _spell(text: str) -> str:
     """``text`` in the byte spelling of the vocabulary."""
-    table = byte_tokens()
+    table = _byte_tokens()
     return "".join(table[b] for b in text.encode())
 
 
-def vocabulary(words: Iterable[str], tags_are_control: bool) -> tuple[list[str], list[int]]:
-    plain = byte_tokens() + [spell(w) for w in words if len(w) > 1]
-    kinds = [NORMAL] * len(plain) + [CONTROL] * len(CONTROLS)
-    kinds += [CONTROL if tags_are_control else USER_DEFINED] * len(TAGS)
-    tokens = [*plain, *CONTROLS, *TAGS]
-    spare = WIDTH - len(tokens)
-    return tokens + [f"<|spare_{i}|>" for i in range(spare)], kinds + [CONTROL] * spare
+def _vocabulary(words: Iterable[str], tags_are_control: bool) -> tuple[list[str], list[int]]:
+    plain = _byte_tokens() + [_spell(w) for w in ("\n\n", *words)]
+    kinds = [_NORMAL] * len(plain) + [_CONTROL] * len(_CONTROLS)
+    kinds += [_CONTROL if tags_are_control else _USER_DEFINED] * len(_TAGS)
+    tokens = [*plain, *_CONTROLS, *_TAGS]
+    spare = _WIDTH - len(tokens)
+    return tokens + [f"<|spare_{i}|>" for i in range(spare)], kinds + [_CONTROL] * spare
 
 
 def _string(text: str) -> bytes:
@@ -87,33 +83,33 @@ def _zeros(n: int) -> array[float]:
 
 
 def _identity() -> array[float]:
-    matrix = _zeros(WIDTH * WIDTH)
-    for i in range(WIDTH):
-        matrix[i * WIDTH + i] = 1.0
+    matrix = _zeros(_WIDTH * _WIDTH)
+    for i in range(_WIDTH):
+        matrix[i * _WIDTH + i] = 1.0
     return matrix
 
 
 def _head(table: Table, index: Mapping[str, int]) -> array[float]:
-    matrix = array("f", [-2.0]) * (WIDTH * WIDTH)  # e**(-2 * sqrt(320)): as good as impossible
+    matrix = array("f", [-2.0]) * (_WIDTH * _WIDTH)  # e**(-2 * sqrt(320)): as good as impossible
     for last, following in table.items():
         for token, weight in following.items():
-            matrix[index[token] * WIDTH + index[last]] = log(weight) / sqrt(WIDTH)
+            matrix[index[token] * _WIDTH + index[last]] = log(weight) / sqrt(_WIDTH)
     return matrix
 
 
 def _tensors(head: array[float]) -> list[tuple[str, tuple[int, ...], array[float]]]:
-    square, ones = (WIDTH, WIDTH), array("f", [1.0]) * WIDTH
+    square, ones = (_WIDTH, _WIDTH), array("f", [1.0]) * _WIDTH
     rows: list[tuple[str, tuple[int, ...], array[float]]] = [
         ("token_embd.weight", square, _identity()),
-        ("output_norm.weight", (WIDTH,), ones),
+        ("output_norm.weight", (_WIDTH,), ones),
         ("output.weight", square, head),
-        ("blk.0.attn_norm.weight", (WIDTH,), ones),
-        ("blk.0.ffn_norm.weight", (WIDTH,), ones),
+        ("blk.0.attn_norm.weight", (_WIDTH,), ones),
+        ("blk.0.ffn_norm.weight", (_WIDTH,), ones),
     ]
     for name in ("attn_q", "attn_k", "attn_v", "attn_output"):
-        rows.append((f"blk.0.{name}.weight", square, _zeros(WIDTH * WIDTH)))
-    for name, shape in (("gate", (WIDTH, 32)), ("up", (WIDTH, 32)), ("down", (32, WIDTH))):
-        rows.append((f"blk.0.ffn_{name}.weight", shape, _zeros(WIDTH * 32)))
+        rows.append((f"blk.0.{name}.weight", square, _zeros(_WIDTH * _WIDTH)))
+    for name, shape in (("gate", (_WIDTH, 32)), ("up", (_WIDTH, 32)), ("down", (32, _WIDTH))):
+        rows.append((f"blk.0.ffn_{name}.weight", shape, _zeros(_WIDTH * 32)))
     return rows
 
 
@@ -122,29 +118,29 @@ def _metadata(tokens: list[str], kinds: list[int], context: int) -> dict[str, ob
         "general.architecture": "llama",
         "general.name": "markov",
         "llama.context_length": context,
-        "llama.embedding_length": WIDTH,
+        "llama.embedding_length": _WIDTH,
         "llama.block_count": 1,
         "llama.feed_forward_length": 32,
         "llama.attention.head_count": 4,
         "llama.attention.head_count_kv": 4,
         "llama.attention.layer_norm_rms_epsilon": 1e-6,
-        "llama.rope.dimension_count": WIDTH // 4,
-        "llama.vocab_size": WIDTH,
+        "llama.rope.dimension_count": _WIDTH // 4,
+        "llama.vocab_size": _WIDTH,
         "tokenizer.ggml.model": "gpt2",
         "tokenizer.ggml.pre": "llama-bpe",
         "tokenizer.ggml.tokens": tokens,
         "tokenizer.ggml.token_type": kinds,
         # The engine refuses a vocabulary without merges; this one makes no token.
-        "tokenizer.ggml.merges": [f"{spell(chr(1))} {spell(chr(2))}"],
+        "tokenizer.ggml.merges": [f"{_spell(chr(1))} {_spell(chr(2))}"],
         "tokenizer.ggml.bos_token_id": tokens.index("<|begin_of_text|>"),
         "tokenizer.ggml.eos_token_id": tokens.index("<|eot_id|>"),
         "tokenizer.ggml.eot_token_id": tokens.index("<|eot_id|>"),
         "tokenizer.ggml.add_bos_token": False,
-        "tokenizer.chat_template": TEMPLATE,
+        "tokenizer.chat_template": _TEMPLATE,
     }
 
 
-def write(
+def write_chain(
     path: Path,
     table: Table,
     *,
@@ -154,8 +150,15 @@ def write(
     version: int = 3,
     **metadata: object,
 ) -> Path:
-    """Write the chain ``table`` (keys and followers are token strings) to ``path``."""
-    tokens, kinds = vocabulary(words, tags_are_control)
+    """Write a model that follows ``table`` to ``path``, and return the path.
+
+    Keys and followers are single characters, the tags, ``<|eot_id|>``, or one of ``words``, which
+    become tokens (a word that the Llama-3 pattern splits is never found in a prompt). After a
+    token that has no row anything may come. A prompt ends in two line feeds, which are one token,
+    so an answer begins with what follows that. ``tags_are_control`` makes the tags special tokens, as in Reflection 70B.
+    ``metadata`` replaces or adds entries of the header.
+    """
+    tokens, kinds = _vocabulary(words, tags_are_control)
     index = {token: i for i, token in enumerate(tokens)}
     spelled = {_key(a, index): {_key(b, index): w for b, w in f.items()} for a, f in table.items()}
     tensors = _tensors(_head(spelled, index))
@@ -167,7 +170,7 @@ def write(
 
 
 def _key(token: str, index: Mapping[str, int]) -> str:
-    return token if token in index else spell(token)
+    return token if token in index else _spell(token)
 
 
 def _with_tensors(head: bytes, tensors: list[tuple[str, tuple[int, ...], array[float]]]) -> bytes:
