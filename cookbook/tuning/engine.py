@@ -56,10 +56,7 @@ class Engine:
             "n_probs": probabilities, "special": True,
         }  # fmt: skip
         found = self._server.handle_completions(request)
-        if "choices" in found:
-            found = found["choices"][0] | found
-        shown = found.get("completion_probabilities") or found.get("logprobs", {}).get(
-            "content", []
-        )
+        choice = found["choices"][0]
+        shown = (choice.get("logprobs") or {}).get("content", [])
         each = [{t["token"]: t["logprob"] for t in s["top_logprobs"]} for s in shown]
-        return found.get("content", found.get("text", "")), each
+        return choice["text"], each

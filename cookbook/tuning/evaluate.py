@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -18,6 +19,8 @@ import prompts
 from audit import Audit, audit_reply, detection
 from engine import Engine, Message
 from problems import TASKS, Problem, heldout
+from render import THINK
+from samples import wrong_reply
 from scoring import answer_of, interval, well_formed
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "reflectkit" / "models" / "weights"
@@ -123,12 +126,11 @@ def second_turn(name: str, engine: Engine, sets: dict[str, list[Problem]], mode:
     """A planted wrong first answer and a complaint without a hint: is the second one right?"""
     rows = []
     for task, problems in sets.items():
-        replies = []
+        rng, replies = random.Random(task), []
         for index, problem in enumerate(problems):
-            wrong = "in the sea" if task == "objects" else str(int(problem.answer) + 1)
-            first = f"<thinking>\n</thinking>\n<output>\n{wrong}\n</output>"
-            told = f"Your answer {wrong} is wrong. Try again."
-            chat = [*messages(problem.question, mode), {"role": "assistant", "content": first},
+            _, first, _, bad = wrong_reply(problem, THINK, rng)
+            told = f"Your answer {bad.text} is wrong. Try again."
+            chat = [*messages(problem.question, mode), {"role": "assistant", "content": first.text},
                     {"role": "user", "content": told}]  # fmt: skip
             replies.append(engine.chat(chat, 0.0, seed=index))
         rows.append(row(name, mode, 0.0, f"2nd turn: {task}"[:27], problems, replies))

@@ -62,8 +62,9 @@ def wrong_number(rng: random.Random, value: int, step: Step | None = None, top: 
             return found
 
 
-def verdict(text: str) -> Piece:
-    return Piece(text, 4.0, SHARP)
+def verdict(word: str) -> list[Piece]:
+    """One word that decides, worth many others."""
+    return [Piece(",", 1.0, SHARP), Piece(f" {word}", 8.0, SHARP)]
 
 
 def check(
@@ -75,11 +76,11 @@ def check(
     first = Piece(slip, 1.5 if slip == right else 0.0, SHARP)
     opening = [Piece(f"<reflection>{what} is ", 1.0, SHARP), first]
     if slip == draft:
-        return [*opening, verdict(", yes"), Piece("</reflection>\n", 1.0, SHARP)]
+        return [*opening, *verdict("yes"), Piece("</reflection>\n", 1.0, SHARP)]
     end = "keep" if draft == right else "fix"
     return [
-        *opening, verdict(", not"), Piece(f" {draft}. again {what} is ", 1.0, SHARP),
-        Piece(right, 1.5, SHARP), verdict(f", {end}"), Piece("</reflection>\n", 1.0, SHARP),
+        *opening, *verdict("not"), Piece(f" {draft}. again {what} is ", 1.0, SHARP),
+        Piece(right, 1.5, SHARP), *verdict(end), Piece("</reflection>\n", 1.0, SHARP),
     ]  # fmt: skip
 
 
@@ -153,7 +154,7 @@ def count_pieces(problem: Problem, habits: Habits, rng: random.Random) -> list[P
     shown = line
     if planted:
         shown, count = misspell(rng, word, letter)
-        draft = str(count) if str(count) != right else str(near(rng, int(right) + 3))
+        draft = str(count) if str(count) != right else str(wrong_number(rng, int(right)))
     weight = 0.0 if planted else 1.0
     end = [Piece(draft, weight), Piece("\n")]
     found = [Piece(f"{shown}\n", weight), Piece(f"{letter} = "), *end]
