@@ -73,10 +73,10 @@ def modules(package: Path) -> Iterator[tuple[str, Path]]:
 
 def imports(package: Path) -> Iterator[Import]:
     """Every import statement of the package, wherever it stands."""
+    known = {name for name, _ in modules(package)}
     for name, path in modules(package):
         tree = ast.parse(path.read_text("utf-8"))
         home = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        known = {m for m, _ in modules(package)}
         yield from _imports_of(tree, name, home, known)
 
 
