@@ -95,6 +95,7 @@ class Parser:
         self._openers: list[int] = []
         self._single = False
         self._reflections = 0
+        self._reflections_around = 0
         self._reflection_level = 0
         self._answer_start = 0
         self._given: Kind | None = None
@@ -104,6 +105,7 @@ class Parser:
         self._doubt: Doubt | None = None
         self._unbalanced: set[int] = set()
         self._dead: set[int] = set()
+        self._no_fence: set[int] = set()
         self._fence_ends: FenceEnds | None = None
         self._fragment: int | None = None
         # The fast path.
@@ -273,6 +275,7 @@ class Parser:
         if letter == "T":
             self._openers = [start]
             self._single = start in self._unbalanced
+            self._reflections_around = self._reflections
         elif letter == "R":
             self._reflections = 1
             self._reflection_level = len(self._openers)
@@ -288,6 +291,7 @@ class Parser:
         if letter == "T":
             self._openers = []
             self._doubt = None
+            self._reflections = min(self._reflections, self._reflections_around)
         elif letter == "R":
             self._reflections = 0
         self._answer_start = end
@@ -370,9 +374,9 @@ class Parser:
         if end == len(self._buffer) and end - start < MAX_TAG and not final:
             return False
         position, run = self._base + start, found[0]
-        fence = len(run) > 2 and starts_line(self._before(start))
-        opens = fence or run[0] == "`"
-        if opens and position not in self._dead and not self._overlong(start, run):
+        fence = len(run) > 2 and position not in self._no_fence and starts_line(self._before(start))
+        span = run[0] == "`" and position not in self._dead
+        if (span or fence) and not self._overlong(start, run):
             self._code = Code(run[0], len(run), position, fence)
             self._doubt = self._here()
         self._text_to(end)
@@ -440,7 +444,9 @@ class Parser:
     def _code_died(self) -> bool:
         """The line ends here and its span is still open: it was none."""
         region = self._go_back()
-        self._dead |= dead_runs(region, self._base + self._at)
+        dead, no_fences = dead_runs(region, self._base + self._at)
+        self._dead |= dead
+        self._no_fence |= no_fences
         return self._reread_code(region)
 
     def _fence_died(self) -> bool:
@@ -455,6 +461,8 @@ class Parser:
         assert doubt is not None
         assert code is not None
         self._dead.add(code.position)
+        if code.fence:
+            self._no_fence.add(code.position)
         self._code = self._doubt = None
         if any(mark in region for mark in self._scan.starts):
             self._ledger.restore(doubt.save)
@@ -536,7 +544,7 @@ class Parser:
         source = "".join((*self._parts, self._buffer))
         places = [start for start, _ in self._given_from]
         twin.feed(source[: places[0] if places else None])
-        for (start, kind), end in zip(self._given_from, [*places[1:], None], strict=True):
+        for (start, kind), end in zip(self._given_from, [*places[1:], None], strict=False):
             twin._give(kind, source[start:end])
         twin.finish()
         return twin
