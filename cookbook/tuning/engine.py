@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import xllamacpp
+import xllamacpp  # type: ignore[import-untyped, unused-ignore]
 
 Message = dict[str, str]
 

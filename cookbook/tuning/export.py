@@ -15,9 +15,8 @@ import gguf
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save_file
-
 from model import Model, Shape
+from safetensors.torch import save_file
 from tokenizer import CONTROL, TAGS, Tokenizer
 from train import load
 

@@ -73,17 +73,17 @@ class _Attend(Function):
 
 def norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     """Root mean square norm."""
-    result: Tensor = _Norm.apply(x, weight, epsilon)
+    result: Tensor = _Norm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]
     return result
 
 
 def gate(both: Tensor) -> Tensor:
     """SwiGLU of a gate and a value side by side."""
-    result: Tensor = _Gate.apply(both)
+    result: Tensor = _Gate.apply(both)  # type: ignore[no-untyped-call]
     return result
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     """Attention of (rows x heads, length, size); the mask is added to the scores."""
-    result: Tensor = _Attend.apply(q, k, v, mask)
+    result: Tensor = _Attend.apply(q, k, v, mask)  # type: ignore[no-untyped-call]
     return result

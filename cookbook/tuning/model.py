@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import kernels
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-
-import kernels
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Block(nn.Module):
         self.down_proj = nn.Linear(hidden, width, bias=False)
 
     def attention(self, x: Tensor, places: Places) -> Tensor:
-        rows, length, width = x.shape
+        rows, length, _ = x.shape
         joined = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
         parts = F.linear(x, joined.to(x.dtype)).view(rows, length, 3, self.heads, -1)
         q, k, v = parts.permute(2, 0, 3, 1, 4).flatten(1, 2)
@@ -96,6 +95,9 @@ class Block(nn.Module):
 
 class Model(nn.Module):
     """The whole network; `forward` gives logits."""
+
+    cos: Tensor
+    sin: Tensor
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()

@@ -21,7 +21,8 @@ def orthogonal(update: Tensor, rounds: int = 5) -> Tensor:
     for _ in range(rounds):
         square = x @ x.mT
         x = a * x + (b * square + c * square @ square) @ x
-    return (x.mT if tall else x).to(update.dtype)
+    result: Tensor = (x.mT if tall else x).to(update.dtype)
+    return result
 
 
 class Muon(torch.optim.Optimizer):
@@ -55,7 +56,8 @@ class Muon(torch.optim.Optimizer):
 
 def optimizers(model: nn.Module, muon: float, adam: float) -> list[torch.optim.Optimizer]:
     """Both optimizers; each remembers its peak learning rate as `peak`."""
-    hidden, rest = [], []
+    hidden: list[nn.Parameter] = []
+    rest: list[nn.Parameter] = []
     for name, weight in model.named_parameters():
         (hidden if "layers." in name and weight.dim() == 2 else rest).append(weight)
     both: list[torch.optim.Optimizer] = [

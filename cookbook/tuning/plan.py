@@ -43,8 +43,8 @@ REFLECT = replace(
 
 M = 1_000_000
 TABLE = (
-    Stage("trunk", "", 10 * M, ((0, EASY), (M, MIDDLE), (3 * M, FULL)), warm=True),
-    Stage("base", "trunk", 22 * M, ((0, BASE),), decay=0.4),
-    Stage("reflect", "trunk", 22 * M, ((0, CHECK), (3 * M, REFLECT)), decay=0.4),
+    Stage("trunk", "", 3_868_000, ((0, EASY), (M, MIDDLE), (3 * M, FULL)), warm=True),
+    Stage("base", "trunk", 24 * M, ((0, BASE),), decay=0.4),
+    Stage("reflect", "trunk", 24 * M, ((0, CHECK), (3 * M, REFLECT)), decay=0.4),
 )
 STAGES = {stage.name: stage for stage in TABLE}

@@ -1,5 +1,7 @@
 """System prompts of the three modes, and the feedback of a second turn."""
 
+# ruff: noqa: SIM905 - a string split at spaces is the readable form of a long list of words
+
 from __future__ import annotations
 
 import random

@@ -18,6 +18,9 @@ END = "<|eot_id|>"
 START = "<|begin_of_text|>"
 
 
+REFLECTING = Habits(reflect=True)
+
+
 @dataclass(frozen=True)
 class Mix:
     """What a stage trains on; shares need not add up to one."""
@@ -34,7 +37,7 @@ class Mix:
     spelling: float = 0.3
     sizes: tuple[int, ...] = (1, 2, 2, 3, 3, 4)
     top: int = 400
-    habits: Habits = Habits(reflect=True)
+    habits: Habits = REFLECTING
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ TEMPLATES: tuple[tuple[str, str], ...] = (
     ("{n} has {a} {x} with {b} {t} each and finds {c} more. How many {t} does {n} have?", "*+"),
     ("There are {a} {x} with {b} {t} each. {n} takes {c} {t}. How many {t} are left?", "*-"),
     ("{n} buys {a} {t} and {m} buys {b}. Each one costs {c} coins. What do they pay?", "+*"),
-    ("{n} has {a} {t} and sells {b}. The rest cost {c} coins each. What do they cost in all?", "-*"),
+    ("{n} has {a} {t} and sells {b}. The rest cost {c} coins each. "
+     "What do they cost in all?", "-*"),
 )  # fmt: skip
 
 

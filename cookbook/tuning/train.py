@@ -21,7 +21,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-
 from model import Model, Shape
 from optim import optimizers
 from plan import STAGES, Stage
@@ -139,7 +138,7 @@ def begin(stage: Stage, size: int) -> tuple[Run, list[torch.optim.Optimizer]]:
 
 def one_step(run: Run, parts: list[torch.optim.Optimizer], batch: Batch) -> float:
     loss = loss_of(run.model, batch)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     rate = run.rate()
     for part in parts:
         for group in part.param_groups:

@@ -65,8 +65,8 @@ def test_a_disagreement_is_decided_by_the_second_look() -> None:
 def test_the_loss_skips_planted_results_and_takes_the_rest(tokenizer: Tokenizer) -> None:
     pieces = [Piece("2 + 2 = "), Piece("5", 0.0), Piece("\n"), Piece("so"), Piece(" on the bed")]
     sample = assemble(tokenizer, pieces)
-    silent = [tokenizer.decode([i]) for i, w in zip(sample.ids, sample.weights, strict=True) if not w]
-    assert silent == ["5"]
+    silent = [i for i, w in zip(sample.ids, sample.weights, strict=True) if not w]
+    assert tokenizer.decode(silent) == "5"
 
 
 def test_pieces_give_the_tokens_of_the_whole_text(tokenizer: Tokenizer) -> None:
@@ -95,7 +95,7 @@ def test_base_never_sees_a_reflection(tokenizer: Tokenizer) -> None:
         assert not barred & set(drill(tokenizer, rng, mix, 60).ids)
 
 
-@pytest.mark.parametrize("text", ["", "Grüße 你好 🙂\r\n\t x", "a'LL 12345 --- <thinking>b</thinking>",
+@pytest.mark.parametrize("text", ["", "Grüße 你好 🙂\r\n\t x", "a'LL 12345 --- <thinking>",
                                   "What is (2+2)*7?", "  two  spaces \n\n\n end "])  # fmt: skip
 def test_every_text_survives_the_tokenizer(tokenizer: Tokenizer, text: str) -> None:
     assert tokenizer.decode(tokenizer.encode(text)) == text
