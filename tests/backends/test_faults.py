@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reflectkit.backends._secrets import Address, Secrets
-from reflectkit.backends.openai import OpenAIBackend, Timeouts
+from reflectkit.backends.openai import OpenAIBackend, Retries, Timeouts
 from reflectkit.errors import (
     BackendError,
     BackendStatus,
@@ -174,7 +174,7 @@ async def test_cancelled_at_every_await_nothing_leaks(answers: list[Served]) -> 
         while True:
             at, turn = at + 1, -1
             backend = OpenAIBackend(
-                server.url, model="m", timeout=Timeouts(between=0.05), api_key=KEY
+                server.url, model="m", timeout=Timeouts(between=0.05), retries=Retries(base=0.0)
             )
             task = asyncio.create_task(driven(gather(backend), at))
             (outcome,) = await asyncio.gather(task, return_exceptions=True)
