@@ -251,10 +251,8 @@ class Http:
         try:
             return await asyncio.shield(sending)
         except asyncio.CancelledError:
-            trace.abandoned = True
-            if not trace.connecting:
-                sending.cancel()
-            self._keep(asyncio.ensure_future(_settle(sending)))
+            sending.cancel()
+            self._keep(asyncio.ensure_future(_settle(sending, trace)))
             raise
 
     def _delay(self, outcome: _Outcome, attempt: int, deadline: Deadline) -> float | None:
@@ -314,16 +312,16 @@ class Http:
         )
 
 
-async def _settle(sending: asyncio.Future[httpx.Response]) -> None:
-    """See an abandoned request to its end, and close its answer if it got one after all."""
+async def _settle(sending: asyncio.Future[httpx.Response], trace: _Trace) -> None:
+    """See a cancelled request to its end; close what it may have opened after all."""
     try:
         response = await sending
-    except asyncio.CancelledError:
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001  # nobody waits for it any more
         sending.cancel()
-        raise
-    except Exception:  # noqa: BLE001  # nobody waits for it any more
-        return
-    await response.aclose()
+    else:
+        await response.aclose()
+    finally:
+        await trace.aclose()
 
 
 class _Trace:
@@ -332,29 +330,29 @@ class _Trace:
     A failure before the connection stood is safe to repeat. So is one on a connection kept from
     an earlier request before any byte came back: the server had closed it while it was idle.
 
-    While a connection is being made its maker must not be cancelled: a socket that stands at just
-    that moment would be lost, open, in the layers below. So it is told that it has been abandoned,
-    and closes the new connection here before anything is sent on it.
+    A new connection is remembered: the transport leaves it open when it is cancelled in the middle
+    of the TLS handshake, or for a second time in the middle of its own clean-up.
     """
 
     def __init__(self) -> None:
         self._fresh = False
         self._connected = False
-        self.connecting = False
-        self.abandoned = False
+        self._stream: Any = None
 
     async def note(self, event: str, info: Mapping[str, Any]) -> None:
         step, _, state = event.rpartition(".")
-        if not step.startswith(_CONNECTING):
-            return
-        self._fresh = True
-        self.connecting = state == "started"
-        self._connected = state == "complete"
-        if self._connected and self.abandoned:
-            await info["return_value"].aclose()
-            raise asyncio.CancelledError
+        if step.startswith(_CONNECTING):
+            self._fresh = True
+            self._connected = state == "complete"
+            # of TCP and TLS the first is the one that owns the socket
+            self._stream = self._stream or info.get("return_value")
 
     def safe_after(self, error: ReflectKitError) -> bool:
         if self._fresh:
             return isinstance(error, BackendError) and not self._connected
         return isinstance(error, BackendUnreachable)
+
+    async def aclose(self) -> None:
+        """End the connection if this request made one."""
+        if self._stream is not None:
+            await self._stream.aclose()

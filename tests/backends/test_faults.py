@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import traceback
 import types
 from collections.abc import AsyncGenerator, Coroutine, Generator
@@ -186,6 +187,49 @@ async def test_cancelled_at_every_await_nothing_leaks(answers: list[Served]) -> 
             cancelled += 1
         assert cancelled >= 5, "the sweep did not reach the work"
         assert outcome[1] < at, "it was to end only after the last await"
+
+
+async def test_cancelled_in_every_turn_of_the_loop_nothing_leaks() -> None:
+    """Finer than awaits: a connection that stands in the turn of its cancellation is closed."""
+    async with LoopbackServer(chat("a")) as server:
+        for turns in range(60):
+            backend = OpenAIBackend(server.url, model="m")
+            task = asyncio.create_task(gather(backend))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await server.quiet(seconds=2)
+            await backend.aclose()
+            await server.quiet(connections=True, seconds=2)
+
+
+async def test_cancelled_in_a_tls_handshake_the_connection_is_closed() -> None:
+    """The listener takes the connection and never says a word."""
+    opened, left = asyncio.Event(), asyncio.Event()
+
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        opened.set()
+        while await reader.read(4096):
+            pass
+        left.set()
+        writer.close()
+
+    listener = await asyncio.start_server(mute, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    gc.disable()  # a lost connection would be closed by the garbage collector
+    try:
+        async with OpenAIBackend(f"https://127.0.0.1:{port}/v1", model="m") as backend:
+            task = asyncio.create_task(gather(backend))
+            await opened.wait()
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            async with asyncio.timeout(2):
+                await left.wait()
+    finally:
+        gc.enable()
+        listener.close()
 
 
 async def test_cancelled_streams_give_their_connections_back_to_a_shared_backend() -> None:
