@@ -40,7 +40,7 @@ class Code:
     """A code span or fence that is open: its mark, its length, where its run begins.
 
     ``fence``: its line may still turn out to be the first of a fence. ``inside``: it did.
-    ``fresh``: a line of the fence is about to begin.
+    ``fresh``: a line of the fence is about to begin. ``holds``: it may hold a delimiter.
     """
 
     mark: str
@@ -49,13 +49,7 @@ class Code:
     fence: bool
     inside: bool = False
     fresh: bool = False
-
-    @property
-    def watch(self) -> tuple[str, ...]:
-        """The characters without which a piece of text changes nothing ("" is in every piece)."""
-        if self.inside:
-            return ("",) if self.fresh else ("\n",)
-        return ("`", "\n") if self.mark == "`" else ("\n",)
+    holds: bool = False
 
 
 def starts_line(before: str) -> bool:

@@ -91,17 +91,21 @@ class Ledger:
         """A section occurred (a run of text outside is none)."""
         return len(self.spans) > (self.run is not None)
 
+    def passed(self, length: int, base: int) -> None:
+        """``length`` characters from ``base`` were told as text of the current span."""
+        if not self.rereading:
+            self.sent = base + length
+
     def text(self, start: int, end: int, source: str) -> None:
         """``source`` is text of the innermost section, or outside all."""
-        if self._silent(start):
-            span = self.current or self._open_run(start)
-            if end <= self.sent:
-                return
-            self.catch_up()
-            source = source[self.sent - start :]
-        else:
-            span = self.current or self._open_run(start)
-        self.events.append(SectionDelta(span.number, span.kind, source))
+        self._silent(start)
+        span = self.current or self._open_run(start)
+        if end <= self.sent:
+            return
+        self.catch_up()
+        self.events.append(
+            SectionDelta(span.number, span.kind, source[max(0, self.sent - start) :])
+        )
         self.sent = end
 
     def markup(self, start: int, end: int, source: str) -> None:

@@ -221,7 +221,7 @@ def test_time_grows_no_faster_than_text(unit: str, dialect: str) -> None:
         text = unit * (size // len(unit))
         return min(_timed(lambda: restore(neutralise(text, dialect), dialect)) for _ in range(3))
 
-    small, large = cost(50_000), cost(400_000)
+    small, large = cost(20_000), cost(160_000)
     assert large < 8 * 3 * small + 0.05
 
 
