@@ -10,7 +10,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 WHEEL_VENV := .venvs/wheel
 SERVE_VENV := .venvs/transformers
-PIP := -m pip install --quiet --disable-pip-version-check
+PIP := -m pip install -qq --disable-pip-version-check
 
 # What `make wheel` needs beside the wheel itself; the package folder is not among it on purpose.
 BESIDE_WHEEL := tests docs cookbook benchmarks pyproject.toml mkdocs.yml README.md CHANGELOG.md LICENSE
@@ -41,7 +41,7 @@ unit: $(VENV)/.dev  ## the tests, from the source tree
 wheel: $(VENV)/.dev $(WHEEL_VENV)/.made  ## build the wheel and test it with the source out of sight
 	rm -rf build/wheel
 	mkdir -p build/wheel/run
-	$(PY) -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir build/wheel .
+	$(PY) -m pip wheel -qq --no-deps --no-build-isolation --wheel-dir build/wheel .
 	$(WHEEL_VENV)/bin/python $(PIP) "$$(echo build/wheel/*.whl)[local]" --group test
 	$(WHEEL_VENV)/bin/python $(PIP) --force-reinstall --no-deps build/wheel/*.whl
 	cp -R $(BESIDE_WHEEL) build/wheel/run/
@@ -49,7 +49,7 @@ wheel: $(VENV)/.dev $(WHEEL_VENV)/.made  ## build the wheel and test it with the
 		-m "not checkout" --ignore=tests/docs --ignore=tests/engines $(PYTEST_FLAGS)
 
 docs: $(VENV)/.dev  ## build the pages, run every code block and notebook
-	$(PY) -m mkdocs build --quiet --strict --site-dir build/site
+	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict --site-dir build/site
 	$(PY) -m pytest tests/docs $(PYTEST_FLAGS)
 
 engines: $(VENV)/.dev $(SERVE_VENV)/.installed  ## the same answers from real servers over HTTP

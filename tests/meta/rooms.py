@@ -25,11 +25,18 @@ class Floor:
 
 FLOORS = (
     Floor("ground", ("errors", "messages", "events", "reply"), pure=True),
-    Floor("machines", ("protocol", "budget", "correction"), pure=True),
+    Floor(
+        "machines",
+        ("protocol", "budget", "correction", "conversation", "reading", "visibility"),
+        pure=True,
+    ),
     Floor("edges", ("models", "backends", "ledgers", "verify")),
-    Floor("engine and front", ("engine", "client", "sync")),
-    Floor("tools", ("testing", "compare", "tuning", "probe", "cli")),
+    Floor("engine and front", ("_log", "modes", "options", "engine", "stream", "client", "sync")),
+    Floor("tools", ("testing", "compare", "tuning", "probe", "cli", "__main__")),
 )
+
+#: What a room may see of another, where that is less than all of it.
+NARROW = {("engine", "backends"): "reflectkit.backends.base"}
 
 #: From the standard library, but not for pure floors.
 IMPURE = frozenset({"asyncio", "logging", "os", "random", "socket", "threading", "time"})
@@ -74,13 +81,13 @@ def imports(package: Path) -> Iterator[Import]:
 
 
 def _imports_of(tree: ast.Module, name: str, home: str, known: set[str]) -> Iterator[Import]:
-    guarded = {id(n) for block in _typing_blocks(tree) for n in ast.walk(block)}
+    guarded = {id(n) for block in typing_blocks(tree) for n in ast.walk(block)}
     for node in ast.walk(tree):
         for target in _targets(node, home, known):
             yield Import(name, target, node.lineno, id(node) in guarded)  # type: ignore[attr-defined]
 
 
-def _typing_blocks(tree: ast.Module) -> list[ast.If]:
+def typing_blocks(tree: ast.Module) -> list[ast.If]:
     found = [n for n in ast.walk(tree) if isinstance(n, ast.If)]
     return [n for n in found if isinstance(n.test, ast.Name) and n.test.id == "TYPE_CHECKING"]
 
@@ -123,6 +130,9 @@ def _objection(found: Import, package: str) -> str:
     other = _rank(room_of(found.target))
     if other is None:
         return "no such room"
+    pair = room_of(found.module), room_of(found.target)
+    if not found.target.startswith(NARROW.get(pair, package)):
+        return f"may see {NARROW[pair]} alone"
     typed_neighbour = found.typing and own[0] == other[0]
     return "" if other <= own or typed_neighbour else "reaches down"
 
@@ -134,3 +144,16 @@ def _foreign(found: Import, floor: Floor) -> str:
     if top not in sys.stdlib_module_names:
         return f"{floor.name} uses the standard library only"
     return f"{floor.name} has no clock, loop or I/O" if top in IMPURE else ""
+
+
+def drawing() -> str:
+    """The floors as docs/architecture.md shows them."""
+    width = max(len(floor.name) for floor in FLOORS)
+    return "\n".join(
+        f"{floor.name:<{width}}  |  {' · '.join(floor.rooms)}{'   (pure)' * floor.pure}"
+        for floor in FLOORS
+    )
+
+
+if __name__ == "__main__":
+    print(drawing())

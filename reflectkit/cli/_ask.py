@@ -1,0 +1,159 @@
+"""``reflectkit ask``: a question, answered live."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ConfigurationError, ReflectKitError
+from ._exits import verdict_on
+from ._options import KEY
+from ._printer import Printer, wants_colour
+from ._stdin import is_piped, read_stdin
+from ._values import error_value, event_value, reply_value, transcript_value, write
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from ..client import Client
+    from ..events import Event
+    from ..reply import Reply, Summary
+    from ..stream import ReplyStream
+
+__all__ = ["ask"]
+
+#: Options that go to the client as they are, when they were given.
+PASSED = (
+    "model",
+    "mode",
+    "show",
+    "system",
+    "temperature",
+    "seed",
+    "max_tokens",
+    "timeout",
+    "api_key",
+)
+
+
+def ask(options: Namespace) -> int:
+    """Stream the answer; 0 when it is complete and accepted."""
+    prompt = _prompt(options.prompt)
+    report = Lines(options) if options.json else Text(options)
+    try:
+        return asyncio.run(_answer(options, prompt, report))
+    except ReflectKitError as error:
+        report.failed(error)
+        raise
+
+
+def _prompt(words: list[str]) -> str:
+    """The words, with standard input in the place of ``-``, or after them when it is a pipe."""
+    if words == ["-"]:
+        return read_stdin()
+    given = " ".join(words)
+    piped = read_stdin().strip() if is_piped() else ""
+    prompt = "\n\n".join(part for part in (given, piped) if part.strip())
+    if not prompt:
+        raise ConfigurationError(
+            "There is no question.", hint='Ask one: reflectkit ask "What is (2 + 2) * 7?"'
+        )
+    return prompt
+
+
+def _client(options: Namespace) -> Client:
+    from .. import Client
+
+    if options.verbose:
+        _log_to_stderr()
+    settings: dict[str, Any] = {n: v for n in PASSED if (v := getattr(options, n)) is not None}
+    if options.base_url and not options.api_key:
+        settings["api_key"] = os.environ.get(KEY) or None
+    return Client(options.base_url, **settings)
+
+
+async def _answer(options: Namespace, prompt: str, report: Text | Lines) -> int:
+    async with _client(options) as client, client.stream(prompt) as stream:
+        try:
+            async for event in stream:
+                report.event(event)
+            reply = await stream.reply()
+        except asyncio.CancelledError:
+            report.interrupted(stream)
+            raise
+    report.reply(reply)
+    return verdict_on(reply)
+
+
+class Text:
+    """The answer as text for people."""
+
+    def __init__(self, options: Namespace) -> None:
+        colour, labels = wants_colour(sys.stdout), options.show != "hidden"
+        self._printer = Printer(sys.stdout, colour=colour, labels=labels)
+        self._summary: bool = options.show == "summary"
+
+    def event(self, event: Event) -> None:
+        self._printer.show(event)
+
+    def reply(self, reply: Reply) -> None:
+        if self._summary and reply.summary:
+            self._printer.note(_in_words(reply.summary))
+        self._printer.end()
+        if reply.ending != "complete":
+            print(f"reflectkit: the answer is incomplete ({reply.ending}).", file=sys.stderr)
+
+    def interrupted(self, _: ReplyStream) -> None:
+        self._printer.end()
+
+    def failed(self, _: ReflectKitError) -> None:
+        self._printer.end()
+
+
+def _in_words(summary: Summary) -> str:
+    """How much thinking there was, as a phrase."""
+    counted = [
+        f"{number} {name}{'s' * (number != 1)}"
+        for number, name in (
+            (summary.reflections, "reflection"),
+            (summary.tokens, "token"),
+            (summary.characters, "character"),
+        )
+        if number is not None
+    ]
+    return f"thinking not shown: {', '.join(counted)}"
+
+
+class Lines:
+    """The answer as JSON for programs: one object, or with ``--stream`` one line for each event."""
+
+    def __init__(self, options: Namespace) -> None:
+        self._live: bool = options.stream
+
+    def event(self, event: Event) -> None:
+        if self._live:
+            write(event_value(event), sys.stdout)
+
+    def reply(self, reply: Reply) -> None:
+        self._last("reply", reply_value(reply))
+
+    def interrupted(self, stream: ReplyStream) -> None:
+        self._last("reply", {**transcript_value(stream.partial), "ending": "cancelled"})
+
+    def failed(self, error: ReflectKitError) -> None:
+        self._last("error", error_value(error))
+
+    def _last(self, name: str, value: dict[str, Any]) -> None:
+        write({"event": name, **value} if self._live else value, sys.stdout)
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("reflectkit")
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)

@@ -1,0 +1,62 @@
+"""Exit codes, as data: the help text, the documentation and the program read this table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .. import errors
+
+if TYPE_CHECKING:
+    from ..reply import Reply
+
+__all__ = ["EXITS", "Exit", "code_of", "verdict_on"]
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """A code, what it means, and the errors that lead to it."""
+
+    code: int
+    meaning: str
+    errors: tuple[type[BaseException], ...] = ()
+
+
+OK = Exit(0, "a complete answer")
+INCOMPLETE = Exit(
+    1,
+    "an answer, but incomplete, empty, not accepted, or (parse --strict) with issues",
+    (errors.VerificationFailed, errors.BudgetExceeded, errors.ProtocolError),
+)
+USAGE = Exit(
+    2,
+    "a usage or configuration error; nothing was sent",
+    (errors.ConfigurationError, errors.MissingCapability),
+)
+UNREACHABLE = Exit(
+    3,
+    "the server cannot be reached or is too slow",
+    (errors.BackendUnreachable, errors.BackendTimeout),
+)
+REFUSED = Exit(4, "the server or model said no", (errors.BackendError,))
+WIRE = Exit(5, "the server's bytes are not the protocol", (errors.BackendWireError,))
+BUG = Exit(70, "an error of reflectkit itself", (Exception,))
+INTERRUPTED = Exit(130, "ended by Ctrl-C", (KeyboardInterrupt,))
+PIPE = Exit(141, "the reader of our output went away", (BrokenPipeError,))
+
+EXITS = (OK, INCOMPLETE, USAGE, UNREACHABLE, REFUSED, WIRE, BUG, INTERRUPTED, PIPE)
+
+
+def code_of(error: BaseException) -> int:
+    """The code of the row that names the error's nearest class."""
+    rows = {cls: row.code for row in EXITS for cls in row.errors}
+    return next((rows[cls] for cls in type(error).__mro__ if cls in rows), BUG.code)
+
+
+def verdict_on(reply: Reply) -> int:
+    """0 for a complete answer that no verdict rejected and that is not empty."""
+    if reply.ending == "cancelled":
+        return INTERRUPTED.code
+    rejected = any(verdict.ok is False for verdict in reply.verdicts)
+    fine = reply.ending == "complete" and not rejected and bool(reply.output)
+    return OK.code if fine else INCOMPLETE.code

@@ -1,0 +1,161 @@
+"""What can be said on the command line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from ._exits import EXITS
+
+__all__ = ["build", "secret"]
+
+SHOWS = ("full", "summary", "hidden")
+MODES = ("auto", "trained", "prompted", "plain")
+KEY = "REFLECTKIT_API_KEY"
+
+EPILOG = "exit codes:\n" + "\n".join(f"  {row.code:>3}  {row.meaning}" for row in EXITS)
+
+ASK = """Ask a model and show its answer as it comes, with thinking, reflections and output told
+apart. Without --base-url and --model the embedded model answers: no key, no server, no download."""
+
+PARSE = """Read a model's answer from a file or standard input and show its sections and, with line
+and column, every departure from the protocol."""
+
+
+def build() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = _Parser("reflectkit", "Reflection for any chat model, made visible.")
+    parser.add_argument("--version", action=_Version, nargs=0, help="the version, and nothing else")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _ask(_command(commands, "ask", ASK, "ask a model"))
+    _parse(_command(commands, "parse", PARSE, "take a finished answer apart"))
+    return parser
+
+
+def secret(text: str) -> str:
+    """The key that ``env:NAME`` or ``file:PATH`` points at; never the key itself, which every user
+    of the machine could read in the process list."""
+    how, _, where = text.partition(":")
+    if how == "env" and where:
+        return _from_environment(where)
+    if how == "file" and where:
+        return _from_file(Path(where))
+    raise argparse.ArgumentTypeError(
+        "give env:NAME or file:PATH; a key on the command line can be read by everyone here"
+    )
+
+
+def _from_environment(name: str) -> str:
+    if not os.environ.get(name):
+        raise argparse.ArgumentTypeError(f"the environment has no variable {name}")
+    return os.environ[name].strip()
+
+
+def _from_file(path: Path) -> str:
+    try:
+        key = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise argparse.ArgumentTypeError(f"{path} cannot be read as text") from error
+    if not key or "\n" in key:
+        raise argparse.ArgumentTypeError(f"{path} must hold one line: the key")
+    return key
+
+
+class _Parser(argparse.ArgumentParser):
+    """No guessing of abbreviations, line breaks kept, exit codes at the end."""
+
+    def __init__(self, prog: str, description: str, **more: Any) -> None:
+        super().__init__(
+            prog=prog,
+            description=description,
+            epilog=EPILOG,
+            allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            **more,
+        )
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for: reading metadata is slow."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import version
+
+        print(f"reflectkit {version('reflectkit')}")
+        parser.exit()
+
+
+def _command(commands: Any, name: str, description: str, summary: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, prog=f"reflectkit {name}", description=description, help=summary
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    parser.add_argument("--traceback", action="store_true", help="show where an error came from")
+    return parser
+
+
+def _ask(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("prompt", nargs="*", help="the question; '-' or a pipe adds standard input")
+    add("--show", choices=SHOWS, default="full", help="how much of the thinking (default: full)")
+    add("--mode", choices=MODES, default="auto", help="trained, prompted or plain (default: auto)")
+    add("--stream", action="store_true", help="with --json: one line for each event as it comes")
+    add("-v", "--verbose", action="store_true", help="log to standard error")
+    _model(parser.add_argument_group("model"))
+    _sampling(parser.add_argument_group("sampling"))
+
+
+def _model(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--model", help="its name on the server, or the path of a GGUF file")
+    add(
+        "--base-url", metavar="URL", help="an OpenAI-compatible server, such as http://host:8000/v1"
+    )
+    add(
+        "--api-key",
+        type=secret,
+        metavar="WHERE",
+        help=f"env:NAME or file:PATH (default: env:{KEY})",
+    )
+    add("--timeout", type=_positive, metavar="S", help="seconds that the server may stay silent")
+
+
+def _sampling(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--system", metavar="TEXT", help="a system prompt of your own")
+    add("--temperature", type=_not_negative, metavar="T", help="0 is greedy")
+    add("--seed", type=int, metavar="N", help="for repeatable sampling, where the server can")
+    add("--max-tokens", type=_count, metavar="N", help="at most this many tokens")
+
+
+def _parse(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("file", nargs="?", default="-", metavar="FILE", help="'-' or nothing: standard input")
+    add("--dialect", default="reflection", metavar="NAME", help="how sections are marked")
+    add("--prefilled", action="store_true", help="the opening tag was in the prompt")
+    add("--events", action="store_true", help="one JSON line for each event of the parser")
+    add("--recover", action="store_true", help="find sections by layout if not one tag is there")
+    add("--strict", action="store_true", help="exit 1 when there is any issue")
+
+
+def _positive(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError("must not be negative")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value

@@ -1,0 +1,102 @@
+"""Replies, transcripts and events as JSON values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from ..errors import ReflectKitError
+    from ..events import Event
+    from ..messages import Usage
+    from ..reply import Attempt, Reply, Transcript
+
+__all__ = ["error_value", "event_value", "place", "reply_value", "transcript_value", "write"]
+
+SNAKE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def write(value: Mapping[str, Any], stream: TextIO) -> None:
+    """One JSON object on one line, at once."""
+    stream.write(json.dumps(value, ensure_ascii=False) + "\n")
+    stream.flush()
+
+
+def place(source: str, position: int) -> tuple[int, int]:
+    """Line and column (both from 1) of a position in the source."""
+    before = source[:position]
+    return before.count("\n") + 1, position - (before.rfind("\n") + 1) + 1
+
+
+def event_value(event: Event) -> dict[str, Any]:
+    """``{"event": "section_delta", ...}`` with the event's own fields."""
+    name = SNAKE.sub("_", type(event).__name__).lower()
+    source = {"source": event.source} if hasattr(event, "source") else {}
+    return {"event": name, **dataclasses.asdict(event), **source}
+
+
+def transcript_value(transcript: Transcript) -> dict[str, Any]:
+    """The views, the sections with their places, and the issues with line and column."""
+    return {
+        "output": transcript.output,
+        "thinking": transcript.thinking,
+        "reflections": transcript.reflections,
+        "outside": transcript.outside,
+        "well_formed": transcript.well_formed,
+        "dialect": transcript.dialect,
+        "confidence": transcript.confidence,
+        "sections": [dataclasses.asdict(section) for section in transcript.sections],
+        "issues": [_issue(transcript.source, issue) for issue in transcript.issues],
+    }
+
+
+def _issue(source: str, issue: Any) -> dict[str, Any]:
+    line, column = place(source, issue.position)
+    return {**dataclasses.asdict(issue), "line": line, "column": column}
+
+
+def reply_value(reply: Reply) -> dict[str, Any]:
+    """The whole reply but for the requests that were sent."""
+    return {
+        **transcript_value(reply.transcript),
+        "mode": reply.mode,
+        "model": reply.model,
+        "ending": reply.ending,
+        "status": reply.status,
+        "stopped_by": reply.stopped_by,
+        "usage": _usage(reply.usage),
+        "attempts": [_attempt(attempt) for attempt in reply.attempts],
+    }
+
+
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {**dataclasses.asdict(usage), "total": usage.total}
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "output": attempt.transcript.output,
+        "finish": attempt.finish,
+        "seconds": round(attempt.seconds, 4),
+        "usage": _usage(attempt.usage),
+        "verdicts": [dataclasses.asdict(verdict) for verdict in attempt.verdicts],
+    }
+
+
+def error_value(error: ReflectKitError) -> dict[str, Any]:
+    """The error, and what had arrived before it."""
+    partial: Transcript | None = getattr(error, "partial", None)
+    return {
+        "error": {
+            "type": type(error).__name__,
+            "message": error.message,
+            "hint": error.hint,
+            "status": getattr(error, "status", None),
+            "retryable": getattr(error, "retryable", False),
+        },
+        "partial": transcript_value(partial) if partial else None,
+    }
