@@ -3,7 +3,7 @@
 A span is a run of backticks and the next run of the same length on the same line. A fence is a line
 that begins with three or more backticks or tildes (at most three spaces before them, no backtick
 after a run of backticks) up to a line of at least as many of the same and nothing else. What is
-never closed is neither. Whether it closes is seen late: until then, tags in it are taken as literal.
+never closed is neither. That is seen late; until then, tags in it are taken as literal.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = [
 #: What ends or fills a line inside a span that is open.
 LINE_MARKS: Final = {"`": re.compile(r"`++|\n"), "~": re.compile(r"\n")}
 #: As much of a line as can belong to the end of a fence.
-FENCE_LINE: Final = re.compile(r" {0,3}(`*+|~*+)[ \t]*+")
+FENCE_LINE: Final = re.compile(r" {0,3}(`++|~++|)[ \t]*+")
 
 _RUN: Final = re.compile(r"`++")
 _FENCE_END: Final = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)[ \t]*+$", re.MULTILINE)
@@ -40,7 +40,7 @@ class Code:
     """A code span or fence that is open: its mark, its length, where its run begins.
 
     ``fence``: its line may still turn out to be the first of a fence. ``inside``: it did.
-    ``fresh``: a line of the fence is about to begin.
+    ``fresh``: a line of the fence is about to begin. ``holds``: it may hold a delimiter.
     """
 
     mark: str
@@ -49,13 +49,7 @@ class Code:
     fence: bool
     inside: bool = False
     fresh: bool = False
-
-    @property
-    def watch(self) -> tuple[str, ...]:
-        """The characters without which a piece of text changes nothing ("" is in every piece)."""
-        if self.inside:
-            return ("",) if self.fresh else ("\n",)
-        return ("`", "\n") if self.mark == "`" else ("\n",)
+    holds: bool = False
 
 
 def starts_line(before: str) -> bool:
@@ -68,10 +62,12 @@ def closes_fence(code: Code, run: str, line: str) -> bool:
     return run[:1] == code.mark and len(run) >= code.length and len(line) < MAX_TAG
 
 
-def dead_runs(line: str, base: int) -> set[int]:
-    """The positions of runs that no later run on the line closes: the last of each length."""
-    last = {len(run[0]): base + run.start() for run in _RUN.finditer(line)}
-    return set(last.values())
+def dead_runs(line: str, base: int) -> tuple[set[int], set[int]]:
+    """Of the runs of backticks on a line, the positions of those that no later run closes (the
+    last of each length), and of those that cannot begin a fence (all but the last).
+    """
+    found = [(len(run[0]), base + run.start()) for run in _RUN.finditer(line)]
+    return set(dict(found).values()), {position for _, position in found[:-1]}
 
 
 class FenceEnds:

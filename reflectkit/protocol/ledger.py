@@ -91,17 +91,21 @@ class Ledger:
         """A section occurred (a run of text outside is none)."""
         return len(self.spans) > (self.run is not None)
 
+    def passed(self, length: int, base: int) -> None:
+        """``length`` characters from ``base`` were told as text of the current span."""
+        if not self.rereading:
+            self.sent = base + length
+
     def text(self, start: int, end: int, source: str) -> None:
         """``source`` is text of the innermost section, or outside all."""
-        if self._silent(start):
-            span = self.current or self._open_run(start)
-            if end <= self.sent:
-                return
-            self.catch_up()
-            source = source[self.sent - start :]
-        else:
-            span = self.current or self._open_run(start)
-        self.events.append(SectionDelta(span.number, span.kind, source))
+        self._silent(start)
+        span = self.current or self._open_run(start)
+        if end <= self.sent:
+            return
+        self.catch_up()
+        self.events.append(
+            SectionDelta(span.number, span.kind, source[max(0, self.sent - start) :])
+        )
         self.sent = end
 
     def markup(self, start: int, end: int, source: str) -> None:
@@ -142,17 +146,18 @@ class Ledger:
 
     def claim(self, start: int, end: int, source: str) -> None:
         """``source`` closes thinking that began with the text itself, unannounced."""
-        quiet = self._silent(start)
+        self._silent(start)
         self.markups.append((start, end))
         span = self.run or self._open_run(0, "thinking")
         self.run = None
-        was, span.kind, span.start, span.end, span.closed = span.kind, "thinking", 0, end, True
+        span.kind, span.start, span.end, span.closed = "thinking", 0, end, True
         self.labels[:] = [(0, "thinking"), (end, self.outside)]
-        if quiet:
+        if self._redo is not None:
+            self._redo.insert(0, (0, self.outside))
             self._tell_rest(end, source)
             return
         if start:
-            self.events.append(Corrected(0, start, was, "thinking"))
+            self.events.append(Corrected(0, start, self.outside, "thinking"))
         self._conclude(span, source)
         self.sent = end
 
@@ -222,8 +227,14 @@ class Ledger:
 
     def save(self, position: int) -> Save:
         """Remember this state."""
-        lists = (self.spans, self.markups, self.issues, self.labels, self.calls)
-        return Save(position, tuple(map(len, lists)), tuple(self.stack), self.run)
+        lengths = (
+            len(self.spans),
+            len(self.markups),
+            len(self.issues),
+            len(self.labels),
+            len(self.calls),
+        )
+        return Save(position, lengths, tuple(self.stack), self.run)
 
     def restore(self, save: Save) -> None:
         """Go back to a saved state; text up to ``sent`` will be read again."""

@@ -47,7 +47,6 @@ MAX_HELD: Final = MAX_TAG
 
 _KIND: Final[dict[str, Kind]] = {"T": "thinking", "R": "reflection", "O": "output"}
 _ALWAYS: Final = ("",)  # the empty string is in every piece
-_CODE_MARKS: Final = ("`", "~")
 _SHORTEST_TRUNCATED: Final = 3
 _FINISHED: Final = "Text came after finish()."
 _ONE_EACH: Final = "Use one Parser per response."
@@ -95,6 +94,7 @@ class Parser:
         self._openers: list[int] = []
         self._single = False
         self._reflections = 0
+        self._reflections_around = 0
         self._reflection_level = 0
         self._answer_start = 0
         self._given: Kind | None = None
@@ -104,10 +104,12 @@ class Parser:
         self._doubt: Doubt | None = None
         self._unbalanced: set[int] = set()
         self._dead: set[int] = set()
+        self._no_fence: set[int] = set()
         self._fence_ends: FenceEnds | None = None
         self._fragment: int | None = None
         # The fast path.
-        self._watch: tuple[str, ...] = _ALWAYS
+        self._marks: tuple[str, ...] = _ALWAYS
+        self._mark = ""
         self._number = 0
         self._kind: Kind = self._dialect.outside
         if prefilled:
@@ -118,18 +120,12 @@ class Parser:
     def feed(self, piece: str) -> list[ProtocolEvent]:
         """Read the next piece of text; the events that are certain by now."""
         try:
-            for mark in self._watch:
-                if mark in piece:
-                    return self._read(piece)
+            if self._mark in piece or not piece:
+                return self._consider(piece)
         except TypeError:
             if isinstance(piece, str):
                 raise
-            raise ConfigurationError(
-                f"A parser is fed text, not {type(piece).__name__}.",
-                hint="Decode bytes incrementally first.",
-            ) from None
-        if not piece:
-            return []
+            raise _not_text(piece) from None
         self._parts.append(piece)
         return [SectionDelta(self._number, self._kind, piece)]
 
@@ -142,7 +138,7 @@ class Parser:
         self._end_sections()
         self._store()
         self._transcript = self._result()
-        self._watch = _ALWAYS
+        self._look_out(_ALWAYS)
         return self._take_events()
 
     @property
@@ -166,6 +162,15 @@ class Parser:
 
     # --- reading
 
+    def _consider(self, piece: str) -> list[ProtocolEvent]:
+        """The piece holds the mark that is looked out for; or there are several such marks."""
+        if any(mark in piece for mark in self._marks):
+            return self._read(piece)
+        if not piece:
+            return []
+        self._parts.append(piece)
+        return [SectionDelta(self._number, self._kind, piece)]
+
     def _read(self, piece: str) -> list[ProtocolEvent]:
         if self._transcript is not None:
             if not piece:
@@ -176,21 +181,30 @@ class Parser:
         self._load(piece)
         while self._step(final=False):
             pass
+        if self._code:
+            self._code.holds |= any(mark in self._buffer for mark in self._scan.starts)
         self._store()
         self._arm()
         return self._take_events()
 
     def _load(self, piece: str) -> None:
-        self._base += sum(map(len, self._parts[self._counted :]))
-        self._counted = len(self._parts)
+        """Take in the next piece, and what went by on the fast path since the last one."""
+        passed = self._parts[self._counted :]
+        self._ledger.passed(sum(map(len, passed)), self._base)
+        if passed and self._answering and not self._given:
+            del self._parts[self._counted :]  # its code marks matter now
+            self._buffer = "".join(passed)
+        else:
+            self._base += sum(map(len, passed))
+            self._counted = len(self._parts)
         self._buffer += piece
-        if not self._ledger.rereading:
-            self._ledger.sent = self._base
 
     def _store(self) -> None:
         if self._at:
             self._parts.append(self._buffer[: self._at])
             self._buffer = self._buffer[self._at :]
+            self._base += self._at
+            self._counted = len(self._parts)
             self._at = 0
 
     def _take_events(self) -> list[ProtocolEvent]:
@@ -201,13 +215,17 @@ class Parser:
         """Choose what the fast path must look out for."""
         span = self._ledger.current
         if self._buffer or span is None or self._ledger.rereading or self._state == CALL:
-            self._watch = _ALWAYS
+            self._look_out(_ALWAYS)
             return
         self._number, self._kind = span.number, span.kind
-        if self._code:
-            self._watch = self._code.watch
-        else:
-            self._watch = self._scan.starts + (_CODE_MARKS if self._answering else ())
+        # Code marks matter only where a delimiter follows: they are looked up then. But a span
+        # that holds one may turn out to be none where its line ends.
+        waits = self._code is not None and self._code.holds and not self._code.inside
+        self._look_out((*self._scan.starts, "\n") if waits else self._scan.starts)
+
+    def _look_out(self, marks: tuple[str, ...]) -> None:
+        self._marks = marks
+        self._mark = marks[0] if len(marks) == 1 else ""
 
     @property
     def _scan(self) -> Scan:
@@ -285,6 +303,7 @@ class Parser:
         if letter == "T":
             self._openers = [start]
             self._single = start in self._unbalanced
+            self._reflections_around = self._reflections
         elif letter == "R":
             self._reflections = 1
             self._reflection_level = len(self._openers)
@@ -300,6 +319,7 @@ class Parser:
         if letter == "T":
             self._openers = []
             self._doubt = None
+            self._reflections = min(self._reflections, self._reflections_around)
         elif letter == "R":
             self._reflections = 0
         self._answer_start = end
@@ -382,9 +402,9 @@ class Parser:
         if end == len(self._buffer) and end - start < MAX_TAG and not final:
             return False
         position, run = self._base + start, found[0]
-        fence = len(run) > 2 and starts_line(self._before(start))
-        opens = fence or run[0] == "`"
-        if opens and position not in self._dead and not self._overlong(start, run):
+        fence = len(run) > 2 and position not in self._no_fence and starts_line(self._before(start))
+        span = run[0] == "`" and position not in self._dead
+        if (span or fence) and not self._overlong(start, run):
             self._code = Code(run[0], len(run), position, fence)
             self._doubt = self._here()
         self._text_to(end)
@@ -452,7 +472,9 @@ class Parser:
     def _code_died(self) -> bool:
         """The line ends here and its span is still open: it was none."""
         region = self._go_back()
-        self._dead |= dead_runs(region, self._base + self._at)
+        dead, no_fences = dead_runs(region, self._base + self._at)
+        self._dead |= dead
+        self._no_fence |= no_fences
         return self._reread_code(region)
 
     def _fence_died(self) -> bool:
@@ -467,6 +489,8 @@ class Parser:
         assert doubt is not None
         assert code is not None
         self._dead.add(code.position)
+        if code.fence:
+            self._no_fence.add(code.position)
         self._code = self._doubt = None
         if any(mark in region for mark in self._scan.starts):
             self._ledger.restore(doubt.save)
@@ -548,7 +572,7 @@ class Parser:
         source = "".join((*self._parts, self._buffer))
         places = [start for start, _ in self._given_from]
         twin.feed(source[: places[0] if places else None])
-        for (start, kind), end in zip(self._given_from, [*places[1:], None], strict=True):
+        for (start, kind), end in zip(self._given_from, [*places[1:], None], strict=False):
             twin._give(kind, source[start:end])
         twin.finish()
         return twin
@@ -560,7 +584,7 @@ class Parser:
         is any text fed after it: that is the answer. The events, as from ``feed``.
         """
         if not isinstance(text, str):
-            raise ConfigurationError(f"A parser is fed text, not {type(text).__name__}.")
+            raise _not_text(text)
         if self._transcript is not None and text:
             raise ConfigurationError(_FINISHED, hint=_ONE_EACH)
         return self._give("thinking", text) if text else []

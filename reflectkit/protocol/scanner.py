@@ -151,8 +151,21 @@ def _xml(entries: list[Entry]) -> Scan:
         answer=re.compile(pattern + _CODE, re.IGNORECASE),
         starts=("<",),
         hold=hold,
-        signals=lambda found: table[found[1].lower()],
+        signals=_tag_meaning(table),
     )
+
+
+def _tag_meaning(table: Mapping[str, Signals]) -> Callable[[re.Match[str]], Signals]:
+    """What a tag's name means. A pattern without case takes a few letters for others (a dotless i
+    for an i, a final sigma for a sigma) that ``lower`` keeps apart: then the pattern decides."""
+    alike = [(re.compile(re.escape(name), re.IGNORECASE), said) for name, said in table.items()]
+
+    def signals(found: re.Match[str]) -> Signals:
+        name = found[1]
+        said = table.get(name.lower())
+        return said or next(said for pattern, said in alike if pattern.fullmatch(name))
+
+    return signals
 
 
 def _tag_names(table: Iterable[str]) -> list[str]:
