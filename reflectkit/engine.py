@@ -62,7 +62,8 @@ class _Take:
         self.usage = chunk.usage or self.usage
         self.finish = chunk.finish or self.finish
         self.model = chunk.model or self.model
-        return self.screen.feed(self.reader.feed(chunk))
+        events = self.reader.feed(chunk)
+        return self.screen.feed(events, self.reader.unsettled)
 
     def end(self) -> list[ProtocolEvent]:
         return self.screen.feed(self.reader.finish())
@@ -174,9 +175,8 @@ class Run:
 
     def _seen(self, take: _Take, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
         """Passes ``events`` on and puts aside the answer text that became certain with them."""
-        settled, take.screen.settled = take.screen.settled, []
         if take.number == 1 and is_live(self._plan.policy):
-            self.answer += self._text.feed(settled)
+            self.answer += self._text.feed(take.screen.settled)
         return events
 
     def _conclude(self, reply: Reply) -> None:

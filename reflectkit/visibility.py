@@ -8,7 +8,8 @@ Pure: events and values in, events and values out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -44,58 +45,69 @@ _REASONING = ("thinking", "reflection")
 class Answer:
     """Lets the answer's events through, each once no later text can withdraw it.
 
-    Text of a marked output section is certain at once. Unmarked text is certain after a reasoning
-    section has been seen (until then a closer may come and make it thinking); text outside the
-    sections of a dialect that marks its output only at the end, when no output section has come.
+    Text outside the sections of a dialect that marks its output is the answer only if no output
+    comes: it waits for the end. When late evidence finds answer text where none was told of, the
+    rest waits for the end too, so that the answer comes in its order.
     """
 
     def __init__(self) -> None:
-        self._certain = False
-        self._nested = False
-        self._held: list[ProtocolEvent] = []
+        self._at = 0
+        self._held: deque[tuple[int, ProtocolEvent]] = deque()
+        self._late = False
         self._passed: dict[int, int] = {}
 
-    def feed(self, event: ProtocolEvent) -> list[ProtocolEvent]:
-        """What has become certain with ``event``."""
-        match event:
-            case Corrected():
-                self._held.clear()
-                return self._settle()
-            case SectionStarted(kind=kind) if kind in _REASONING:
-                # Text after an inner closer may still belong to the outer section.
-                self._nested |= kind == "thinking" and event.parent is not None
-                return self._settle()
-            case SectionStarted(kind="output", source=source):
-                self._held.append(event)
-                return self._settle() if source or self._certain else []
-            case SectionDelta(kind="output") | SectionEnded(kind="output"):
-                self._held.append(event)
-                return self._settle() if self._certain else []
-            case _:
-                return []
+    def feed(self, event: ProtocolEvent) -> None:
+        """Take the next event."""
+        start, self._at = self._at, self._at + len(event.source)
+        if isinstance(event, Corrected):
+            self._correct(event)
+        elif not isinstance(event, Markup) and event.kind == "output" and not self._late:
+            self._held.append((start, event))
 
-    def finish(self, transcript: Transcript) -> list[ProtocolEvent]:
-        """The rest of ``transcript``'s answer: a transcript that holds only what may be seen."""
-        self._held.clear()
-        rest: list[ProtocolEvent] = []
-        sent = list(self._passed.values())
-        for number, (index, section) in enumerate(_answer(transcript)):
-            rest += _rest(index, section, sent[number] if number < len(sent) else None)
-        return rest
-
-    def _settle(self) -> list[ProtocolEvent]:
-        self._certain = not self._nested
-        ready = self._held if self._certain else []
+    def settled(self, unsettled: int | None) -> list[ProtocolEvent]:
+        """What has become certain: all that stands before ``unsettled``."""
+        limit = self._at if unsettled is None else unsettled
+        ready: list[ProtocolEvent] = []
+        while self._held and self._held[0][0] + len(self._held[0][1].source) <= limit:
+            ready.append(self._held.popleft()[1])
+        if self._held and self._held[0][0] < limit:
+            start, event = self._held[0]
+            if isinstance(event, SectionDelta):
+                cut = limit - start
+                ready.append(replace(event, text=event.text[:cut]))
+                self._held[0] = (limit, replace(event, text=event.text[cut:]))
         for event in ready:
             self._count(event)
-        self._held = [] if self._certain else self._held
         return ready
+
+    def finish(self, transcript: Transcript) -> list[ProtocolEvent]:
+        """The rest of the answer of ``transcript``, which holds only what may be seen."""
+        sent = list(self._passed.values())
+        return [
+            event
+            for number, (index, section) in enumerate(_answer(transcript))
+            for event in _rest(index, section, sent[number] if number < len(sent) else None)
+        ]
+
+    def _correct(self, event: Corrected) -> None:
+        self._late |= event.now == "output"
+        held = [] if self._late else [_without(event, *pair) for pair in self._held]
+        self._held = deque(pair for pairs in held for pair in pairs)
 
     def _count(self, event: ProtocolEvent) -> None:
         if isinstance(event, SectionStarted):
             self._passed[event.index] = 0
         elif isinstance(event, SectionDelta):
             self._passed[event.index] += len(event.text)
+
+
+def _without(gone: Corrected, start: int, event: ProtocolEvent) -> list[tuple[int, ProtocolEvent]]:
+    """``event`` without the text that turned out to be something else."""
+    if not isinstance(event, SectionDelta) or event.kind != gone.was:
+        return [(start, event)]
+    end = start + len(event.text)
+    keep = [(start, min(end, gone.start)), (max(start, gone.end), end)]
+    return [(a, replace(event, text=event.text[a - start : b - start])) for a, b in keep if a < b]
 
 
 def _answer(transcript: Transcript) -> list[tuple[int, Section]]:
@@ -154,27 +166,30 @@ class Screen:
         self._show = show
         self._answer = Answer()
         self._numbers: dict[int, int] = {}
-        #: what became certain answer text since it was last taken
+        #: what the last ``feed`` made certain of the answer
         self.settled: list[ProtocolEvent] = []
 
-    def feed(self, events: Iterable[ProtocolEvent]) -> list[ProtocolEvent]:
-        """The visible ones of ``events``, or of those held before them."""
-        return [shown for event in events for shown in self._one(event)]
+    def feed(
+        self, events: Sequence[ProtocolEvent], unsettled: int | None = None
+    ) -> list[ProtocolEvent]:
+        """The visible ones of ``events``, or of those held before them.
+
+        ``unsettled``: where text begins whose kind may still change, when all are told.
+        """
+        for event in events:
+            self._answer.feed(event)
+        self.settled = self._answer.settled(unsettled)
+        match self._show:
+            case "full":
+                return list(events)
+            case "summary":
+                return [*(s for e in events for s in _shell(e)), *self.settled]
+            case "hidden":
+                return [self._renumbered(e) for e in self.settled]
 
     def finish(self, transcript: Transcript) -> list[ProtocolEvent]:
         """The response is over and ``transcript`` is what may be seen of it."""
         return [] if self._show == "full" else self._answer.finish(transcript)
-
-    def _one(self, event: ProtocolEvent) -> list[ProtocolEvent]:
-        certain = self._answer.feed(event)
-        self.settled += certain
-        match self._show:
-            case "full":
-                return [event]
-            case "summary":
-                return [*_shell(event), *certain]
-            case "hidden":
-                return [self._renumbered(e) for e in certain]
 
     def _renumbered(self, event: ProtocolEvent) -> ProtocolEvent:
         if isinstance(event, Markup | Corrected):

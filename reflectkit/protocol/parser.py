@@ -148,6 +148,18 @@ class Parser:
             return self._transcript
         return self._ended_here().transcript
 
+    @property
+    def unsettled(self) -> int | None:
+        """Where text begins whose kind later text may still change; None if there is none.
+
+        Text told of so far and standing before this position stays what its events said.
+        """
+        if self._transcript is not None:
+            return None
+        if not self._ledger.marked and "thinking" in self._dialect.sections:
+            return 0  # a closer without an opener would make all of it thinking
+        return self._doubt.save.position if self._doubt else None
+
     # --- reading
 
     def _consider(self, piece: str) -> list[ProtocolEvent]:

@@ -33,7 +33,7 @@ async def never() -> None:
     await asyncio.Event().wait()
 
 
-@pytest.mark.parametrize("pieces", chunkings(GOOD), ids=len)
+@pytest.mark.parametrize("pieces", list(chunkings(GOOD)), ids=len)
 async def test_events_lose_nothing(pieces: list[str]) -> None:
     asker, backend = client(*pieces)
     async with asker.stream("q") as stream:
@@ -44,7 +44,7 @@ async def test_events_lose_nothing(pieces: list[str]) -> None:
     assert backend.closed == 1
 
 
-@pytest.mark.parametrize("pieces", chunkings(GOOD), ids=len)
+@pytest.mark.parametrize("pieces", list(chunkings(GOOD)), ids=len)
 async def test_output_is_the_answer_alone(pieces: list[str]) -> None:
     asker, _ = client(*pieces)
     async with asker.stream("q") as stream:
@@ -113,13 +113,17 @@ async def test_leaving_the_output_early_closes_the_backend() -> None:
     assert backend.closed == 1
 
 
+async def fail_inside(asker: Client) -> None:
+    async with asker.stream("q") as stream:
+        await anext(stream)
+        await anext(stream)
+        raise ZeroDivisionError
+
+
 async def test_an_error_in_the_block_closes_the_backend() -> None:
     asker, backend = client("<output>a", never)
     with pytest.raises(ZeroDivisionError):
-        async with asker.stream("q") as stream:
-            await anext(stream)
-            await anext(stream)
-            raise ZeroDivisionError
+        await fail_inside(asker)
     assert backend.closed == 1
 
 

@@ -63,7 +63,7 @@ async def test_hidden_shows_the_answer_alone() -> None:
     assert reply.attempts[0].transcript == reply.transcript
 
 
-@pytest.mark.parametrize("pieces", chunkings(GOOD), ids=len)
+@pytest.mark.parametrize("pieces", list(chunkings(GOOD)), ids=len)
 async def test_summary_events_say_where_thinking_is(pieces: list[str]) -> None:
     async with asker(*pieces, show="summary").stream("q") as stream:
         events = [e async for e in stream][1:-1]
@@ -182,7 +182,9 @@ def test_no_thinking_gets_through(
 ) -> None:
     text, pieces = response
     whole = parse(text, dialect, prefilled=prefilled)
-    thinking = {w for s in whole.sections if s.kind in ("thinking", "reflection") for w in words(s.text)}
+    thinking = {
+        w for s in whole.sections if s.kind in ("thinking", "reflection") for w in words(s.text)
+    }
     complete = finish == "stop"
     reader, screen = Reader(Reading(dialect=dialect, prefilled=prefilled)), Screen(show)
     seen = []
