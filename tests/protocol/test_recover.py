@@ -219,7 +219,7 @@ def test_time_grows_no_faster_than_text(unit: str) -> None:
             times.append(time.perf_counter() - start)
         return min(times)
 
-    small, large = cost(30_000), cost(240_000)
+    small, large = cost(15_000), cost(120_000)
     assert large < 8 * 3 * small + 0.05
 
 
