@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from .errors import BackendError
+from .errors import BackendError, BackendWireError
 from .events import (
     Corrected,
     Markup,
@@ -170,7 +170,7 @@ class Screen:
         self.settled: list[ProtocolEvent] = []
 
     def feed(
-        self, events: Sequence[ProtocolEvent], unsettled: int | None = None
+        self, events: Sequence[ProtocolEvent], unsettled: int | None
     ) -> list[ProtocolEvent]:
         """The visible ones of ``events``, or of those held before them.
 
@@ -303,4 +303,13 @@ def blame(error: BackendError, transcript: Transcript, usage: Usage, show: Show)
     error.partial = visible(transcript, show, complete=False)
     error.usage = usage
     if show != "full":
-        error.__cause__ = error.__context__ = None  # it may hold the server's words
+        _silence(error)
+
+
+def _silence(error: BackendError) -> None:
+    """Take the server's words out: what it sent may be thinking that could not be read."""
+    error.__cause__ = error.__context__ = None
+    if isinstance(error, BackendWireError):
+        error.message = "The server's answer was not the protocol (its words are not shown)."
+        error.args = (error.message,)
+        error.__notes__ = []
