@@ -34,7 +34,7 @@ class Engine:
         """The text of an answer and its number of tokens."""
         request = {
             "messages": messages, "temperature": temperature, "seed": seed, "max_tokens": limit,
-            "top_k": 0, "top_p": 1.0 if temperature == 0 else 0.95, "min_p": 0.0,
+            "top_k": 0, "top_p": 1.0, "min_p": 0.0,
             "stream": watch is not None,
         }  # fmt: skip
         if watch is None:
@@ -52,7 +52,7 @@ class Engine:
         """A raw continuation; for every token the log probabilities of the likeliest ones."""
         request = {
             "prompt": prompt, "temperature": temperature, "seed": seed, "n_predict": limit,
-            "top_k": 0, "top_p": 1.0 if temperature == 0 else 0.95, "min_p": 0.0,
+            "top_k": 0, "top_p": 1.0, "min_p": 0.0,
             "n_probs": probabilities, "special": True,
         }  # fmt: skip
         found = self._server.handle_completions(request)
