@@ -225,9 +225,19 @@ class Http:
         task.add_done_callback(self._closing.discard)
 
     async def _once(self, method: str, path: str, deadline: Deadline, content: bytes) -> _Outcome:
+        """One attempt. Kept connections that turn out to be closed do not count as one."""
+        while True:
+            trace = _Trace()
+            outcome = await self._try(method, path, deadline, content, trace)
+            # it ends: each turn uses up one kept connection, and a new one is never stale
+            if not trace.stale_after(outcome.error):
+                return outcome
+
+    async def _try(
+        self, method: str, path: str, deadline: Deadline, content: bytes, trace: _Trace
+    ) -> _Outcome:
         import httpx
 
-        trace = _Trace()
         client = self._open_client()
         request = client.build_request(
             method,
@@ -327,8 +337,8 @@ async def _settle(sending: asyncio.Future[httpx.Response], trace: _Trace) -> Non
 class _Trace:
     """What the transport did for one request: enough to know whether the server may have seen it.
 
-    A failure before the connection stood is safe to repeat. So is one on a connection kept from
-    an earlier request before any byte came back: the server had closed it while it was idle.
+    A failure before the connection stood is safe to repeat. When a connection kept from an earlier
+    request ends before any byte came back, it was stale: the server had closed it while idle.
 
     A new connection is remembered: the transport leaves it open when it is cancelled in the middle
     of the TLS handshake, or for a second time in the middle of its own clean-up.
@@ -348,9 +358,10 @@ class _Trace:
             self._stream = self._stream or info.get("return_value")
 
     def safe_after(self, error: ReflectKitError) -> bool:
-        if self._fresh:
-            return isinstance(error, BackendError) and not self._connected
-        return isinstance(error, BackendUnreachable)
+        return self._fresh and isinstance(error, BackendError) and not self._connected
+
+    def stale_after(self, error: ReflectKitError | None) -> bool:
+        return not self._fresh and isinstance(error, BackendUnreachable)
 
     async def aclose(self) -> None:
         """End the connection if this request made one."""
