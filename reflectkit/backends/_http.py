@@ -35,6 +35,10 @@ _CONNECTING: Final = ("connection.connect_", "connection.start_tls")
 _SHORT: Final = 10.0
 #: seconds for the last bytes after an answer is complete, so that the connection can be used again
 _DRAIN: Final = 0.05
+#: and how many pieces of them
+_DRAINED: Final = 4
+#: idle connections that are kept for later requests
+_KEPT: Final = 20
 
 
 class Deadline:
@@ -107,8 +111,9 @@ class Answer:
 
     async def drain(self) -> None:
         """Read the last bytes of a complete answer, if they are there already."""
-        while not self.ended:
-            await self.piece(_DRAIN)
+        for _ in range(_DRAINED):
+            if not self.ended:
+                await self.piece(_DRAIN)
 
     async def aclose(self) -> None:
         """Give the connection back, or end it if the body was not read to its end."""
@@ -226,12 +231,13 @@ class Http:
 
     async def _once(self, method: str, path: str, deadline: Deadline, content: bytes) -> _Outcome:
         """One attempt. Kept connections that turn out to be closed do not count as one."""
-        while True:
+        outcome = _Outcome()
+        for _ in range(_KEPT + 1):  # each turn uses up one of them, and a new one is never stale
             trace = _Trace()
             outcome = await self._try(method, path, deadline, content, trace)
-            # it ends: each turn uses up one kept connection, and a new one is never stale
             if not trace.stale_after(outcome.error):
-                return outcome
+                break
+        return outcome
 
     async def _try(
         self, method: str, path: str, deadline: Deadline, content: bytes, trace: _Trace
@@ -283,7 +289,7 @@ class Http:
             self._client = httpx.AsyncClient(
                 headers=self._secrets.headers(),
                 timeout=None,
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT),
                 trust_env=self._trust_env,
                 verify=not plain,
                 follow_redirects=False,
