@@ -55,10 +55,9 @@ async def gather(backend: OpenAIBackend, request: Request = ASK) -> tuple[str, B
 async def test_text_comes_before_the_error(fault: str, cut: int | None) -> None:
     served, kind, words = BREAKS[fault]
     served = served.cut(cut) if cut else served
+    timeouts = Timeouts(between=0.3 if fault == "stall" else 30.0)
     async with LoopbackServer(served) as server:
-        async with OpenAIBackend(
-            server.url, model="m", timeout=Timeouts(between=0.1), api_key=KEY
-        ) as backend:
+        async with OpenAIBackend(server.url, model="m", timeout=timeouts, api_key=KEY) as backend:
             text, error = await gather(backend)
             assert text == "so"
             assert type(error) is kind
@@ -255,6 +254,17 @@ async def test_an_abandoned_stream_is_closed_when_its_reader_is_gone() -> None:
     ):
         assert await first(backend.stream(ASK)) == "a"
         await server.quiet(connections=True)
+
+
+async def test_a_server_that_talks_on_after_the_end_is_left() -> None:
+    served = chat("so")
+    endless = Served((*served.steps, *[b": more\n"] * 100_000), headers=served.headers)
+    async with LoopbackServer(endless) as server:
+        async with OpenAIBackend(server.url, model="m") as backend:
+            assert await gather(backend) == ("so", None)
+            await server.quiet()
+        await server.quiet(connections=True)
+        assert server.abandoned == 1
 
 
 async def test_fifty_streams_at_once() -> None:
