@@ -9,6 +9,7 @@ from .guard import neutralise, restore
 from .parser import MAX_HELD, Parser, parse
 from .prompts import CARD, HARNESS, PROMPTED, SUFFIX, Prompt
 from .recover import recover
+from .render import render
 
 __all__ = [
     "CARD",
@@ -26,6 +27,7 @@ __all__ = [
     "parse",
     "parse_message",
     "recover",
+    "render",
     "replay",
     "restore",
 ]
