@@ -8,6 +8,7 @@ request that was really sent knows better.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -29,6 +30,8 @@ def _answers(name: str, *matches: str, **facts: Any) -> Profile:
     return replace(Profile(name=name, matches=matches, tags="none"), **facts)
 
 
+#: Switches thinking on where the server hands arguments to the chat template.
+_THINK: Mapping[str, Any] = {"chat_template_kwargs": {"thinking": True}}
 _HYBRID = "Thinking can be switched off per request; then the answer has no thinking section."
 
 _DEEPSEEK = (
@@ -64,7 +67,8 @@ _DEEPSEEK = (
         "*deepseek-v3.1*",
         "*deepseek-v3.2*",
         context=131072,
-        faults=(_HYBRID, "Off by default."),
+        extra=_THINK,
+        faults=(_HYBRID, "Off unless its template is given thinking=true."),
     ),
     _answers("deepseek-v3", "*deepseek-v3*", "*deepseek-chat*", context=131072),
 )
@@ -184,6 +188,7 @@ _OTHERS = (
         "*granite3.2*",
         dialect="granite",
         context=131072,
+        extra=_THINK,
         faults=("Thinks only when its template is given thinking=true.",),
     ),
     _thinks(
@@ -191,6 +196,7 @@ _OTHERS = (
         "*granite-3.3*",
         "*granite3.3*",
         context=131072,
+        extra=_THINK,
         faults=(
             "Thinks only when its template is given thinking=true; the answer then stands in "
             "<response> tags, which stay in the text.",

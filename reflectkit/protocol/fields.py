@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from ..errors import ConfigurationError
 from ..messages import Message, ToolCall
 from ..reply import Issue, Section, Transcript
+from .dialects import find_dialect
 from .parser import parse
 
 if TYPE_CHECKING:
@@ -63,17 +64,25 @@ class _Reading:
 
 
 def parse_message(
-    message: Mapping[str, Any], *, dialect: str | Dialect = "reflection", prefilled: bool = False
+    message: Mapping[str, Any],
+    *,
+    dialect: str | Dialect = "reflection",
+    prefilled: bool = False,
+    scan: bool = False,
 ) -> Transcript:
     """Read an assistant message as its provider returned it; structured fields come first.
 
     ``dialect`` and ``prefilled`` are used only when the message carries no reasoning of its own:
-    then its text is parsed. ``source`` of the result is all text in reading order, reasoning
-    included. A part that cannot be read is an issue ``malformed_part`` and stays in the payload.
+    then its text is parsed. With ``scan`` the content is parsed even beside reasoning, for servers
+    that take the thinking out and leave the marks of the answer in. ``source`` of the result is
+    all text in reading order, reasoning included. A part that cannot be read is an issue
+    ``malformed_part`` and stays in the payload.
 
-    Raises ``ConfigurationError`` for something that is not an assistant message.
+    Raises ``ConfigurationError`` for something that is not an assistant message, and for an unknown
+    dialect.
     """
     _check(message)
+    dialect = find_dialect(dialect)
     found = _Reading()
     _read_fields(message, found)
     _read_content(message.get("content"), found)
@@ -82,15 +91,18 @@ def parse_message(
         _keep_thoughts(message, found)
     pieces = _merged(_once(found))
     reasoned = any(p.kind == "thinking" for p in pieces)
-    transcript = (
-        _apart(pieces, bool(found.calls)) if reasoned else _scanned(pieces, dialect, prefilled)
-    )
+    if not reasoned:
+        transcript = parse("".join(p.text for p in pieces), dialect, prefilled)
+    elif scan:
+        transcript = _joined([_part(piece, dialect) for piece in pieces])
+    else:
+        transcript = _apart(pieces, bool(found.calls))
     end = len(transcript.source)
     faults = tuple(Issue("malformed_part", end, fault) for fault in found.faults)
     return replace(
         transcript,
         issues=transcript.issues + faults,
-        dialect=dialect if isinstance(dialect, str) else dialect.name,
+        dialect=dialect.name,
         payload=found.payload or None,
         tool_calls=tuple(found.calls),
     )
@@ -372,10 +384,6 @@ def _merged(pieces: Iterable[_Piece]) -> list[_Piece]:
     return [p for p in merged if p.kind == "thinking" or p.text]
 
 
-def _scanned(pieces: list[_Piece], dialect: str | Dialect, prefilled: bool) -> Transcript:
-    return parse("".join(p.text for p in pieces), dialect, prefilled=prefilled)
-
-
 def _apart(pieces: list[_Piece], calls: bool) -> Transcript:
     """Sections exactly as the message has them; nothing is scanned."""
     sections: list[Section] = []
@@ -386,6 +394,32 @@ def _apart(pieces: list[_Piece], calls: bool) -> Transcript:
     answered = calls or any(p.kind == "output" and p.text.strip() for p in pieces)
     issues = () if answered else (Issue("missing_output", at, "no visible text"),)
     return Transcript(tuple(sections), issues, source="".join(p.text for p in pieces))
+
+
+def _part(piece: _Piece, dialect: Dialect) -> Transcript:
+    if piece.kind == "output":
+        return parse(piece.text, dialect)
+    section = Section("thinking", piece.text, 0, len(piece.text))
+    return Transcript((section,), source=piece.text)
+
+
+def _joined(parts: list[Transcript]) -> Transcript:
+    """One transcript of several, positions and section numbers running on."""
+    sections: list[Section] = []
+    issues: list[Issue] = []
+    at = 0
+    for part in parts:
+        first = len(sections)
+        sections += [_moved(section, first, at) for section in part.sections]
+        kept = (issue for issue in part.issues if issue.kind != "missing_thinking")
+        issues += [replace(issue, position=issue.position + at) for issue in kept]
+        at += len(part.source)
+    return Transcript(tuple(sections), tuple(issues), source="".join(p.source for p in parts))
+
+
+def _moved(section: Section, first: int, at: int) -> Section:
+    parent = None if section.parent is None else section.parent + first
+    return replace(section, start=section.start + at, end=section.end + at, parent=parent)
 
 
 def _copied(value: Any) -> Any:

@@ -129,6 +129,18 @@ def test_content_beside_reasoning_is_not_scanned() -> None:
     assert transcript.well_formed
 
 
+def test_marked_answers_beside_reasoning_are_read_on_demand() -> None:
+    message = {"reasoning": R, "content": f"well <output>{A}</output>"}
+    transcript = parse_message(message, scan=True)
+    assert (transcript.thinking, transcript.output, transcript.outside) == (R, A, "well")
+    assert [(i.kind, i.position) for i in transcript.issues] == [("text_outside", len(R))]
+    nested = {"reasoning": R, "content": "<thinking>a<reflection>b</reflection></thinking>"}
+    inner = parse_message(nested, scan=True)
+    assert inner.reflections == ["b"]
+    assert inner.sections[2].parent == 1
+    assert inner.source[inner.sections[2].start :].startswith("<reflection>")
+
+
 @pytest.mark.parametrize("nothing", [None, "", []])
 @pytest.mark.parametrize(
     "name", ["reasoning_content", "reasoning", "thinking", "reasoning_details"]
@@ -353,6 +365,11 @@ def test_a_malformed_part_is_an_issue_and_the_rest_is_read(message: dict[str, An
 def test_what_is_no_assistant_message_is_a_clear_error(message: Any, hint: str) -> None:
     with pytest.raises(ConfigurationError, match=hint):
         parse_message(message)
+
+
+def test_an_unknown_dialect_is_a_clear_error() -> None:
+    with pytest.raises(ConfigurationError, match="nope"):
+        parse_message({"content": A, "reasoning": R}, dialect="nope")
 
 
 def test_very_deep_and_circular_values_do_not_crash() -> None:
