@@ -15,6 +15,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .messages import Request, Usage
     from .reply import Attempt, Reply
 
@@ -75,7 +77,9 @@ def ending(reply: Reply) -> None:
         )
 
 
-def failure(error: BaseException, usage: Usage, *, mode: str, attempts: int) -> None:
+def failure(
+    error: BaseException, usage: Callable[[], Usage], mode: str, attempts: int
+) -> None:
     """A call ended without a reply: a fault, or a caller who left."""
     if _LOGGER.isEnabledFor(logging.INFO):
         _structured().info(
@@ -85,7 +89,7 @@ def failure(error: BaseException, usage: Usage, *, mode: str, attempts: int) -> 
             error=type(error).__name__,
             status_code=getattr(error, "status", None),
             attempts=attempts,
-            **_usage(usage),
+            **_usage(usage()),
         )
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import _log
 from .budget import accounted
-from .correction.policy import is_live
+from .correction.policy import ENDINGS, is_live
 from .errors import BackendError, ConfigurationError, ReflectKitError
 from .events import AttemptEnded, AttemptStarted, Event, ProtocolEvent
 from .messages import Chunk, FinishReason, Request, Usage
@@ -66,10 +66,16 @@ class _Take:
         return self.screen.feed(events, self.reader.unsettled)
 
     def end(self) -> list[ProtocolEvent]:
-        return self.screen.feed(self.reader.finish())
+        # A response that was cut off leaves in doubt what was in doubt.
+        unsettled = None if self._complete else self.reader.unsettled
+        return self.screen.feed(self.reader.finish(), unsettled)
 
     def rest(self) -> list[ProtocolEvent]:
-        return self.screen.finish(self.visible(complete=self.finish in ("stop", "tool_calls")))
+        return self.screen.finish(self.visible(complete=self._complete))
+
+    @property
+    def _complete(self) -> bool:
+        return ENDINGS[self.finish] == "complete"
 
     def visible(self, *, complete: bool) -> Transcript:
         return visible(self.reader.transcript, self._plan.show, complete=complete)
@@ -147,7 +153,7 @@ class Run:
                     step = _advance(flow, self._attempts[-1])
             self._conclude(step)
         except BaseException as error:
-            _log.failure(error, self.usage, mode=self._plan.mode, attempts=len(self._attempts))
+            _log.failure(error, lambda: self.usage, self._plan.mode, len(self._attempts))
             raise
 
     async def _attempt(self, request: Request) -> AsyncGenerator[Event, None]:

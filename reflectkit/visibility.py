@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from .errors import BackendError
+from .errors import BackendError, BackendWireError
 from .events import (
     Corrected,
     Markup,
@@ -66,16 +66,15 @@ class Answer:
 
     def settled(self, unsettled: int | None) -> list[ProtocolEvent]:
         """What has become certain: all that stands before ``unsettled``."""
-        limit = self._at if unsettled is None else unsettled
+        limit = self._at + 1 if unsettled is None else unsettled
         ready: list[ProtocolEvent] = []
-        while self._held and self._held[0][0] + len(self._held[0][1].source) <= limit:
-            ready.append(self._held.popleft()[1])
-        if self._held and self._held[0][0] < limit:
-            start, event = self._held[0]
-            if isinstance(event, SectionDelta):
-                cut = limit - start
-                ready.append(replace(event, text=event.text[:cut]))
-                self._held[0] = (limit, replace(event, text=event.text[cut:]))
+        while self._held and self._held[0][0] < limit:
+            start, event = self._held.popleft()
+            cut = limit - start
+            if isinstance(event, SectionDelta) and cut < len(event.text):
+                self._held.appendleft((limit, replace(event, text=event.text[cut:])))
+                event = replace(event, text=event.text[:cut])
+            ready.append(event)
         for event in ready:
             self._count(event)
         return ready
@@ -102,9 +101,9 @@ class Answer:
 
 
 def _without(gone: Corrected, start: int, event: ProtocolEvent) -> list[tuple[int, ProtocolEvent]]:
-    """``event`` without the text that turned out to be something else."""
-    if not isinstance(event, SectionDelta) or event.kind != gone.was:
-        return [(start, event)]
+    """``event`` without the part that turned out to be something else."""
+    if not isinstance(event, SectionDelta):
+        return [] if gone.start <= start < gone.end else [(start, event)]
     end = start + len(event.text)
     keep = [(start, min(end, gone.start)), (max(start, gone.end), end)]
     return [(a, replace(event, text=event.text[a - start : b - start])) for a, b in keep if a < b]
@@ -170,7 +169,7 @@ class Screen:
         self.settled: list[ProtocolEvent] = []
 
     def feed(
-        self, events: Sequence[ProtocolEvent], unsettled: int | None = None
+        self, events: Sequence[ProtocolEvent], unsettled: int | None
     ) -> list[ProtocolEvent]:
         """The visible ones of ``events``, or of those held before them.
 
@@ -303,4 +302,13 @@ def blame(error: BackendError, transcript: Transcript, usage: Usage, show: Show)
     error.partial = visible(transcript, show, complete=False)
     error.usage = usage
     if show != "full":
-        error.__cause__ = error.__context__ = None  # it may hold the server's words
+        _silence(error)
+
+
+def _silence(error: BackendError) -> None:
+    """Take the server's words out: what it sent may be thinking that could not be read."""
+    error.__cause__ = error.__context__ = None
+    if isinstance(error, BackendWireError):
+        error.message = "The server's answer was not the protocol (its words are not shown)."
+        error.args = (error.message,)
+        error.__notes__ = []

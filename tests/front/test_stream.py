@@ -12,7 +12,6 @@ from reflectkit import (
     AttemptEnded,
     AttemptStarted,
     BackendWireError,
-    Chunk,
     Client,
     ConfigurationError,
     Event,
@@ -127,7 +126,7 @@ async def test_an_error_in_the_block_closes_the_backend() -> None:
     assert backend.closed == 1
 
 
-STEPS = ["<thinking>a", "b</thinking>", "<output>c", "d</output>", Chunk(finish="stop")]
+STEPS = ["<thinking>a", "b</thinking>", "<output>c", "d</output>"]
 
 
 @pytest.mark.parametrize("at", range(len(STEPS) + 1))

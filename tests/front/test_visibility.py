@@ -189,9 +189,11 @@ def test_no_thinking_gets_through(
     reader, screen = Reader(Reading(dialect=dialect, prefilled=prefilled)), Screen(show)
     seen = []
     for piece in pieces:
-        seen += screen.feed(reader.feed(Chunk(piece)))
+        events = reader.feed(Chunk(piece))
+        seen += screen.feed(events, reader.unsettled)
         assert not told(visible(reader.transcript, show, complete=False)) & thinking
-    seen += screen.feed(reader.finish())
+    unsettled = None if complete else reader.unsettled
+    seen += screen.feed(reader.finish(), unsettled)
     final = visible(reader.transcript, show, complete=complete)
     seen += screen.finish(final)
 
@@ -216,8 +218,8 @@ def test_answer_text_is_never_withdrawn(
     reader, screen = Reader(Reading(dialect=dialect, prefilled=prefilled)), Screen("full")
     answer, told_text = AnswerText(), ""
     for piece in [*pieces, None]:
-        screen.settled.clear()
-        screen.feed(reader.finish() if piece is None else reader.feed(Chunk(piece)))
+        events = reader.finish() if piece is None else reader.feed(Chunk(piece))
+        screen.feed(events, reader.unsettled)
         told_text += "".join(answer.feed(screen.settled))
         assert output.startswith(told_text)
     assert told_text + answer.finish(output) == output
