@@ -164,9 +164,7 @@ def count_pieces(problem: Problem, habits: Habits, rng: random.Random) -> list[P
     found = [Piece(f"{shown}\n", weight), Piece(f"{letter} = "), *end]
     if not habits.reflect:
         return found
-    found += check(
-        line, right, draft, lambda: str(int(right) + 1), rng, habits.wrong_check
-    )
+    found += check(line, right, draft, lambda: str(int(right) + 1), rng, habits.wrong_check)
     return found + ([Piece(f"{letter} = {right}\n")] if planted else [])
 
 
