@@ -1,1 +1,133 @@
-"""reflectkit: make a chat model's reflection visible, checked, bounded and measured."""
+"""reflectkit: make a chat model's reflection visible, checked, bounded and measured.
+
+Importing this package loads nothing else: every public name is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import backends, protocol, testing
+    from .client import Client
+    from .errors import (
+        BackendError,
+        BackendStatus,
+        BackendTimeout,
+        BackendUnreachable,
+        BackendWireError,
+        BudgetExceeded,
+        ConfigurationError,
+        MissingCapability,
+        ProtocolError,
+        ReflectKitError,
+        VerificationFailed,
+    )
+    from .events import (
+        AttemptEnded,
+        AttemptStarted,
+        Corrected,
+        Event,
+        Markup,
+        SectionDelta,
+        SectionEnded,
+        SectionStarted,
+    )
+    from .messages import Chunk, Message, Request, ToolCall, Usage
+    from .reply import Attempt, Issue, Reply, Section, Summary, Transcript, Verdict
+    from .stream import ReplyStream
+    from .sync import SyncClient
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Attempt",
+    "AttemptEnded",
+    "AttemptStarted",
+    "BackendError",
+    "BackendStatus",
+    "BackendTimeout",
+    "BackendUnreachable",
+    "BackendWireError",
+    "BudgetExceeded",
+    "Chunk",
+    "Client",
+    "ConfigurationError",
+    "Corrected",
+    "Event",
+    "Issue",
+    "Markup",
+    "Message",
+    "MissingCapability",
+    "ProtocolError",
+    "ReflectKitError",
+    "Reply",
+    "ReplyStream",
+    "Request",
+    "Section",
+    "SectionDelta",
+    "SectionEnded",
+    "SectionStarted",
+    "Summary",
+    "SyncClient",
+    "ToolCall",
+    "Transcript",
+    "Usage",
+    "Verdict",
+    "VerificationFailed",
+    "__version__",
+    "backends",
+    "protocol",
+    "testing",
+]
+
+#: Module -> the public names that come from it. A module that lists itself is public as it is.
+_HOMES: dict[str, tuple[str, ...]] = {
+    "backends": ("backends",),
+    "client": ("Client",),
+    "errors": (
+        "BackendError",
+        "BackendStatus",
+        "BackendTimeout",
+        "BackendUnreachable",
+        "BackendWireError",
+        "BudgetExceeded",
+        "ConfigurationError",
+        "MissingCapability",
+        "ProtocolError",
+        "ReflectKitError",
+        "VerificationFailed",
+    ),
+    "events": (
+        "AttemptEnded",
+        "AttemptStarted",
+        "Corrected",
+        "Event",
+        "Markup",
+        "SectionDelta",
+        "SectionEnded",
+        "SectionStarted",
+    ),
+    "messages": ("Chunk", "Message", "Request", "ToolCall", "Usage"),
+    "protocol": ("protocol",),
+    "reply": ("Attempt", "Issue", "Reply", "Section", "Summary", "Transcript", "Verdict"),
+    "stream": ("ReplyStream",),
+    "sync": ("SyncClient",),
+    "testing": ("testing",),
+}
+_HOME = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module = import_module(f"{__name__}.{_HOME[name]}")
+    value = module if name == _HOME[name] else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -15,8 +15,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .errors import ReflectKitError
-    from .messages import Request
+    from collections.abc import Callable
+
+    from .messages import Request, Usage
     from .reply import Attempt, Reply
 
 __all__ = ["attempt", "ending", "failure", "request", "warn"]
@@ -76,7 +77,9 @@ def ending(reply: Reply) -> None:
         )
 
 
-def failure(error: BaseException, *, mode: str, attempts: int, usage: Any) -> None:
+def failure(
+    error: BaseException, usage: Callable[[], Usage], mode: str, attempts: int
+) -> None:
     """A call ended without a reply: a fault, or a caller who left."""
     if _LOGGER.isEnabledFor(logging.INFO):
         _structured().info(
@@ -86,7 +89,7 @@ def failure(error: BaseException, *, mode: str, attempts: int, usage: Any) -> No
             error=type(error).__name__,
             status_code=getattr(error, "status", None),
             attempts=attempts,
-            **_usage(usage),
+            **_usage(usage()),
         )
 
 
@@ -96,9 +99,13 @@ def warn(event: str, **fields: Any) -> None:
         _structured().warning(event, **fields)
 
 
-def _usage(usage: Any) -> dict[str, Any]:
-    names = ("prompt", "completion", "thinking", "exact")
-    return {f"tokens_{name}" if name != "exact" else "tokens_exact": getattr(usage, name) for name in names}
+def _usage(usage: Usage) -> dict[str, Any]:
+    return {
+        "prompt_tokens": usage.prompt,
+        "completion_tokens": usage.completion,
+        "thinking_tokens": usage.thinking,
+        "exact": usage.exact,
+    }
 
 
 def _with_texts() -> bool:

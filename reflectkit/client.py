@@ -184,9 +184,7 @@ def _request(settings: Settings, ready: Setup, messages: tuple[Message, ...]) ->
         return getattr(ready, name) if value is None else value
 
     return Request(
-        messages=asked(
-            messages, system=(ready.system, settings.system or ""), suffix=ready.suffix
-        ),
+        messages=asked(messages, system=(ready.system, settings.system or ""), suffix=ready.suffix),
         model=settings.model,
         max_tokens=chosen("max_tokens"),
         temperature=chosen("temperature"),

@@ -85,10 +85,17 @@ def _turn(turn: object, index: int) -> Message:
     return Message(
         _role(turn.get("role"), index),
         _content(turn.get("content"), index),
-        name=turn.get("name") or "",
-        tool_calls=tuple(_call(c, index) for c in turn.get("tool_calls") or ()),
-        tool_call_id=turn.get("tool_call_id") or "",
+        name=_text(turn, "name", index),
+        tool_calls=_calls(turn.get("tool_calls") or (), index),
+        tool_call_id=_text(turn, "tool_call_id", index),
     )
+
+
+def _text(turn: Mapping[str, Any], field: str, index: int) -> str:
+    value = turn.get(field) or ""
+    if isinstance(value, str):
+        return value
+    raise ConfigurationError(f"{field} of message {index} is a {type(value).__name__}.")
 
 
 def _role(role: object, index: int) -> Role:
@@ -108,6 +115,12 @@ def _content(content: object, index: int) -> str | tuple[Mapping[str, Any], ...]
         f"The content of message {index} is a {type(content).__name__}.",
         hint="Pass text, or a list of content parts (mappings).",
     )
+
+
+def _calls(calls: object, index: int) -> tuple[ToolCall, ...]:
+    if isinstance(calls, Sequence) and not isinstance(calls, str):
+        return tuple(_call(c, index) for c in calls)
+    raise ConfigurationError(f"tool_calls of message {index} is a {type(calls).__name__}.")
 
 
 def _call(call: object, index: int) -> ToolCall:

@@ -10,19 +10,20 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
+from inspect import isawaitable
 from operator import add
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import _log
-from .budget import Counter, accounted
-from .correction.policy import is_live
-from .errors import BackendError, ConfigurationError
+from .budget import accounted
+from .correction.policy import ENDINGS, is_live
+from .errors import BackendError, ConfigurationError, ReflectKitError
 from .events import AttemptEnded, AttemptStarted, Event, ProtocolEvent
 from .messages import Chunk, FinishReason, Request, Usage
 from .reading import Reader, Reading
 from .reply import Attempt, Mode, Reply, Transcript
-from .visibility import AnswerText, Screen, Show, blame, concealed, visible
+from .visibility import AnswerText, Screen, Show, blame, concealed, shown_attempt, visible
 
 if TYPE_CHECKING:
     from .backends.base import Backend
@@ -61,31 +62,51 @@ class _Take:
         self.usage = chunk.usage or self.usage
         self.finish = chunk.finish or self.finish
         self.model = chunk.model or self.model
-        return self.screen.feed(self.reader.feed(chunk))
+        events = self.reader.feed(chunk)
+        return self.screen.feed(events, self.reader.unsettled)
 
     def end(self) -> list[ProtocolEvent]:
-        return self.screen.feed(self.reader.finish())
+        # A response that was cut off leaves in doubt what was in doubt.
+        unsettled = None if self._complete else self.reader.unsettled
+        return self.screen.feed(self.reader.finish(), unsettled)
 
     def rest(self) -> list[ProtocolEvent]:
-        return self.screen.finish(self.visible(complete=self.finish in ("stop", "tool_calls")))
+        return self.screen.finish(self.visible(complete=self._complete))
+
+    @property
+    def _complete(self) -> bool:
+        return ENDINGS[self.finish] == "complete"
 
     def visible(self, *, complete: bool) -> Transcript:
         return visible(self.reader.transcript, self._plan.show, complete=complete)
 
-    def accounted(self) -> Usage:
-        count: Counter | None = getattr(self._plan.backend, "count", None)
-        return accounted(self.usage, self.request, self.reader.transcript, count=count)
+    def accounted(self, thinking: int | None = None) -> Usage:
+        return accounted(self.usage, self.request, self.reader.transcript, thinking)
 
-    def attempt(self) -> Attempt:
+    async def attempt(self) -> Attempt:
+        """The attempt, when it is over."""
+        thinking = await self._counted()
         return Attempt(
             number=self.number,
             request=self.request,
             transcript=self.reader.transcript,
-            usage=self.accounted(),
+            usage=self.accounted(thinking),
             finish=self.finish,
             model=self.model or self.request.model or getattr(self._plan.backend, "model", ""),
             seconds=monotonic() - self.started,
         )
+
+    async def _counted(self) -> int | None:
+        """The tokens of the thinking, by the model's own counter where the backend has one."""
+        known = self.usage is not None and self.usage.thinking is not None
+        thinking = self.reader.transcript.thinking
+        count = getattr(self._plan.backend, "count", None)
+        if known or not thinking or count is None:
+            return None
+        with suppress(ReflectKitError):  # a figure is not worth losing the answer for
+            counted = count(thinking)
+            return int(await counted if isawaitable(counted) else counted)
+        return None
 
 
 class Run:
@@ -122,17 +143,22 @@ class Run:
 
         Raises what the backend raises; a ``BackendError`` carries what came before it.
         """
-        with closing(self._plan.policy.flow(self._plan.request)) as flow:
-            step = _advance(flow, None)
-            while isinstance(step, Request):
-                async with aclosing(self._attempt(step)) as events:
-                    async for event in events:
-                        yield event
-                step = _advance(flow, self._attempts[-1])
-        self._conclude(step)
+        try:
+            with closing(self._plan.policy.flow(self._plan.request)) as flow:
+                step = _advance(flow, None)
+                while isinstance(step, Request):
+                    async with aclosing(self._attempt(step)) as events:
+                        async for event in events:
+                            yield event
+                    step = _advance(flow, self._attempts[-1])
+            self._conclude(step)
+        except BaseException as error:
+            _log.failure(error, lambda: self.usage, self._plan.mode, len(self._attempts))
+            raise
 
     async def _attempt(self, request: Request) -> AsyncGenerator[Event, None]:
         take = self._take = _Take(self._plan, request, len(self._attempts) + 1)
+        _log.request(request, mode=self._plan.mode, show=self._plan.show, number=take.number)
         yield AttemptStarted(take.number)
         try:
             async with _open(self._plan.backend, request) as chunks:
@@ -148,15 +174,15 @@ class Run:
             yield event
         for event in take.rest():
             yield event
-        attempt = take.attempt()
+        attempt = await take.attempt()
         self._attempts.append(attempt)
+        _log.attempt(shown_attempt(attempt, self._plan.show), mode=self._plan.mode)
         yield AttemptEnded(attempt.number, attempt.finish, attempt.usage)
 
     def _seen(self, take: _Take, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
         """Passes ``events`` on and puts aside the answer text that became certain with them."""
-        settled, take.screen.settled = take.screen.settled, []
         if take.number == 1 and is_live(self._plan.policy):
-            self.answer += self._text.feed(settled)
+            self.answer += self._text.feed(take.screen.settled)
         return events
 
     def _conclude(self, reply: Reply) -> None:
@@ -165,6 +191,7 @@ class Run:
         if rest:
             self.answer.append(rest)
         self.reply = shown
+        _log.ending(shown)
 
 
 def _advance(flow: Generator[Request, Attempt, Reply], attempt: Attempt | None) -> Request | Reply:

@@ -1,19 +1,17 @@
 """From chunks to one transcript: text is parsed, what the server separated is taken as it is.
 
-A response is read as a row of stretches: content (parsed, or taken as the answer where the server
-already took the reasoning out) and reasoning that came in a field of its own. A stretch ends when
-the other kind begins. Positions and section numbers run through all of them.
+Where a server takes the reasoning out and the content is marked all the same, the response is read
+as a row of stretches, in turns; positions and section numbers run through all of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from .events import (
     Corrected,
-    Kind,
     Markup,
     ProtocolEvent,
     SectionDelta,
@@ -48,42 +46,14 @@ class Reading:
     expected: frozenset[IssueKind] = frozenset()
 
 
-class _Stretch(Protocol):
-    def feed(self, piece: str) -> list[ProtocolEvent]: ...
-    def finish(self) -> list[ProtocolEvent]: ...
-    @property
-    def transcript(self) -> Transcript: ...
-
-
-class _Given:
-    """Text whose kind is known beforehand: one section, nothing scanned."""
-
-    def __init__(self, kind: Kind) -> None:
-        self._kind = kind
-        self._pieces: list[str] = []
-
-    def feed(self, piece: str) -> list[ProtocolEvent]:
-        start: list[ProtocolEvent] = [] if self._pieces else [SectionStarted(0, self._kind)]
-        self._pieces.append(piece)
-        return [*start, SectionDelta(0, self._kind, piece)]
-
-    def finish(self) -> list[ProtocolEvent]:
-        return [SectionEnded(0, self._kind)] if self._pieces else []
-
-    @property
-    def transcript(self) -> Transcript:
-        text = "".join(self._pieces)
-        return Transcript((Section(self._kind, text, 0, len(text)),), source=text)
-
-
 class Reader:
     """Reads one response. Pure: chunks in, events out, a transcript at any time."""
 
     def __init__(self, reading: Reading) -> None:
         self._reading = reading
         self._done: list[Transcript] = []
-        self._current: _Stretch | None = None
-        self._current_is_field = False
+        self._parser = Parser(reading.dialect, reading.prefilled)
+        self._in_field = False
         self._base = (0, 0)
         self._tool_calls: tuple[ToolCall, ...] = ()
         self._payload: Mapping[str, Any] | None = None
@@ -93,28 +63,34 @@ class Reader:
         self._tool_calls += chunk.tool_calls
         if chunk.payload is not None:
             self._payload = {**(self._payload or {}), **chunk.payload}
-        events = self._read(chunk.reasoning, field=True) if chunk.reasoning else []
+        events = self._turn(field=True) if chunk.reasoning else []
+        if chunk.reasoning:
+            events += self._placed(self._parser.feed_reasoning(chunk.reasoning))
         if chunk.text:
-            events += self._read(chunk.text, field=False)
+            events += self._turn(field=False)
+            events += self._placed(self._parser.feed(chunk.text))
         return events
 
     def finish(self) -> list[ProtocolEvent]:
         """The response is over: what was held back comes now."""
-        if self._current is None:
-            self._begin(field=False)
-        return self._end()
+        return self._placed(self._parser.finish())
+
+    @property
+    def unsettled(self) -> int | None:
+        """Where text begins whose kind later text may still change; None if there is none."""
+        place = self._parser.unsettled
+        return None if place is None else place + self._base[1]
 
     @property
     def transcript(self) -> Transcript:
         """What was read so far (after ``finish``: all of it)."""
-        parts = [*self._done, *([self._current.transcript] if self._current else [])]
-        whole = parts[0] if len(parts) == 1 else _joined(parts)
+        last = self._parser.transcript
+        whole = _joined([*self._done, last]) if self._done else last
         return replace(
             whole,
             issues=tuple(i for i in whole.issues if i.kind not in self._reading.expected),
-            dialect=_name_of(self._reading.dialect),
             payload=self._payload,
-            tool_calls=self._tool_calls,
+            tool_calls=(*whole.tool_calls, *self._tool_calls),
         )
 
     @property
@@ -124,33 +100,22 @@ class Reader:
         plain = all(s.end - s.start == len(s.text) for s in seen.sections)
         return plain and all(s.kind in ("outside", "output") for s in seen.sections)
 
-    def _read(self, piece: str, *, field: bool) -> list[ProtocolEvent]:
-        events: list[ProtocolEvent] = []
-        if self._current is not None and self._current_is_field != field:
-            events = self._end()
-        if self._current is None:
-            self._begin(field=field)
-        assert self._current is not None
-        return [*events, *shifted(self._current.feed(piece), *self._base)]
-
-    def _begin(self, *, field: bool) -> None:
-        self._current_is_field = field
-        self._current = _Given("thinking") if field else self._content()
-
-    def _content(self) -> _Stretch:
-        if self._done and not self._reading.scan:
-            return _Given("output")
-        prefilled = self._reading.prefilled and not self._done
-        return Parser(self._reading.dialect, prefilled=prefilled)
-
-    def _end(self) -> list[ProtocolEvent]:
-        assert self._current is not None
-        events = shifted(self._current.finish(), *self._base)
-        part = self._current.transcript
+    def _turn(self, *, field: bool) -> list[ProtocolEvent]:
+        """Marked content and separated reasoning take turns: each stretch has its parser."""
+        if field == self._in_field:
+            return []
+        self._in_field = field
+        if not self._reading.scan or not (self._done or self._parser.transcript.source):
+            return []
+        events = self.finish()
+        part = self._parser.transcript
         self._done.append(part)
-        self._current = None
         self._base = (self._base[0] + len(part.sections), self._base[1] + len(part.source))
+        self._parser = Parser(self._reading.dialect)
         return events
+
+    def _placed(self, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
+        return shifted(events, *self._base)
 
 
 def shifted(events: Iterable[ProtocolEvent], index: int, position: int) -> list[ProtocolEvent]:
@@ -186,7 +151,9 @@ def _joined(parts: list[Transcript]) -> Transcript:
         tuple(sections),
         _still_true(issues, sections),
         source="".join(p.source for p in parts),
+        dialect=parts[0].dialect,
         prefilled=any(p.prefilled for p in parts),
+        tool_calls=tuple(call for p in parts for call in p.tool_calls),
     )
 
 
@@ -207,7 +174,3 @@ def _still_true(issues: list[Issue], sections: list[Section]) -> tuple[Issue, ..
     if any(s.kind == "output" and s.text.strip() for s in sections):
         false.add("missing_output")
     return tuple(i for i in issues if i.kind not in false)
-
-
-def _name_of(dialect: str | Dialect) -> str:
-    return dialect if isinstance(dialect, str) else dialect.name

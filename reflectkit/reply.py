@@ -45,6 +45,7 @@ IssueKind = Literal[
     "multiple_outputs",
     "truncated_tag",
     "recovered",
+    "malformed_part",
 ]
 Mode = Literal["trained", "prompted", "plain"]
 #: How the answer came to its end: by itself, at the token cap, by the caller, or by a fault.

@@ -8,12 +8,12 @@ Pure: events and values in, events and values out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from itertools import accumulate
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Literal
 
-from .errors import BackendError
+from .errors import BackendError, BackendWireError
 from .events import (
     Corrected,
     Markup,
@@ -25,7 +25,17 @@ from .events import (
 from .messages import Usage
 from .reply import Attempt, Issue, Reply, Section, Summary, Transcript
 
-__all__ = ["Answer", "AnswerText", "Screen", "Show", "blame", "concealed", "summarised", "visible"]
+__all__ = [
+    "Answer",
+    "AnswerText",
+    "Screen",
+    "Show",
+    "blame",
+    "concealed",
+    "shown_attempt",
+    "summarised",
+    "visible",
+]
 
 Show = Literal["full", "summary", "hidden"]
 
@@ -35,58 +45,68 @@ _REASONING = ("thinking", "reflection")
 class Answer:
     """Lets the answer's events through, each once no later text can withdraw it.
 
-    Text of a marked output section is certain at once. Unmarked text is certain after a reasoning
-    section has been seen (until then a closer may come and make it thinking); text outside the
-    sections of a dialect that marks its output only at the end, when no output section has come.
+    Text outside the sections of a dialect that marks its output is the answer only if no output
+    comes: it waits for the end. When late evidence finds answer text where none was told of, the
+    rest waits for the end too, so that the answer comes in its order.
     """
 
     def __init__(self) -> None:
-        self._certain = False
-        self._nested = False
-        self._held: list[ProtocolEvent] = []
+        self._at = 0
+        self._held: deque[tuple[int, ProtocolEvent]] = deque()
+        self._late = False
         self._passed: dict[int, int] = {}
 
-    def feed(self, event: ProtocolEvent) -> list[ProtocolEvent]:
-        """What has become certain with ``event``."""
-        match event:
-            case Corrected():
-                self._held.clear()
-                return self._settle()
-            case SectionStarted(kind=kind) if kind in _REASONING:
-                # Text after an inner closer may still belong to the outer section.
-                self._nested |= kind == "thinking" and event.parent is not None
-                return self._settle()
-            case SectionStarted(kind="output", source=source):
-                self._held.append(event)
-                return self._settle() if source or self._certain else []
-            case SectionDelta(kind="output") | SectionEnded(kind="output"):
-                self._held.append(event)
-                return self._settle() if self._certain else []
-            case _:
-                return []
+    def feed(self, event: ProtocolEvent) -> None:
+        """Take the next event."""
+        start, self._at = self._at, self._at + len(event.source)
+        if isinstance(event, Corrected):
+            self._correct(event)
+        elif not isinstance(event, Markup) and event.kind == "output" and not self._late:
+            self._held.append((start, event))
 
-    def finish(self, transcript: Transcript) -> list[ProtocolEvent]:
-        """The rest of ``transcript``'s answer: a transcript that holds only what may be seen."""
-        self._held.clear()
-        rest: list[ProtocolEvent] = []
-        sent = list(self._passed.values())
-        for number, (index, section) in enumerate(_answer(transcript)):
-            rest += _rest(index, section, sent[number] if number < len(sent) else None)
-        return rest
-
-    def _settle(self) -> list[ProtocolEvent]:
-        self._certain = not self._nested
-        ready = self._held if self._certain else []
+    def settled(self, unsettled: int | None) -> list[ProtocolEvent]:
+        """What has become certain: all that stands before ``unsettled``."""
+        limit = self._at + 1 if unsettled is None else unsettled
+        ready: list[ProtocolEvent] = []
+        while self._held and self._held[0][0] < limit:
+            start, event = self._held.popleft()
+            cut = limit - start
+            if isinstance(event, SectionDelta) and cut < len(event.text):
+                self._held.appendleft((limit, replace(event, text=event.text[cut:])))
+                event = replace(event, text=event.text[:cut])
+            ready.append(event)
         for event in ready:
             self._count(event)
-        self._held = [] if self._certain else self._held
         return ready
+
+    def finish(self, transcript: Transcript) -> list[ProtocolEvent]:
+        """The rest of the answer of ``transcript``, which holds only what may be seen."""
+        sent = list(self._passed.values())
+        return [
+            event
+            for number, (index, section) in enumerate(_answer(transcript))
+            for event in _rest(index, section, sent[number] if number < len(sent) else None)
+        ]
+
+    def _correct(self, event: Corrected) -> None:
+        self._late |= event.now == "output"
+        held = [] if self._late else [_without(event, *pair) for pair in self._held]
+        self._held = deque(pair for pairs in held for pair in pairs)
 
     def _count(self, event: ProtocolEvent) -> None:
         if isinstance(event, SectionStarted):
             self._passed[event.index] = 0
         elif isinstance(event, SectionDelta):
             self._passed[event.index] += len(event.text)
+
+
+def _without(gone: Corrected, start: int, event: ProtocolEvent) -> list[tuple[int, ProtocolEvent]]:
+    """``event`` without the part that turned out to be something else."""
+    if not isinstance(event, SectionDelta):
+        return [] if gone.start <= start < gone.end else [(start, event)]
+    end = start + len(event.text)
+    keep = [(start, min(end, gone.start)), (max(start, gone.end), end)]
+    return [(a, replace(event, text=event.text[a - start : b - start])) for a, b in keep if a < b]
 
 
 def _answer(transcript: Transcript) -> list[tuple[int, Section]]:
@@ -112,7 +132,7 @@ class AnswerText:
     def __init__(self) -> None:
         self._begun = False
         self._space = ""
-        self._sent = ""
+        self._sent = 0
 
     def feed(self, events: Iterable[ProtocolEvent]) -> list[str]:
         """Pieces of answer text; their concatenation is a prefix of the final answer."""
@@ -120,8 +140,7 @@ class AnswerText:
 
     def finish(self, output: str) -> str:
         """What is missing to ``output``, the final answer."""
-        rest = output.removeprefix(self._sent)
-        self._sent += rest
+        rest, self._sent = output[self._sent :], len(output)
         return rest
 
     def _piece(self, event: ProtocolEvent) -> str:
@@ -135,7 +154,7 @@ class AnswerText:
             self._begun = True
         piece = text.rstrip()
         self._space = text[len(piece) :]
-        self._sent += piece
+        self._sent += len(piece)
         return piece
 
 
@@ -146,30 +165,30 @@ class Screen:
         self._show = show
         self._answer = Answer()
         self._numbers: dict[int, int] = {}
-        #: what became certain answer text since it was last taken
+        #: what the last ``feed`` made certain of the answer
         self.settled: list[ProtocolEvent] = []
 
-    def feed(self, events: Iterable[ProtocolEvent]) -> list[ProtocolEvent]:
-        """The visible ones of ``events``, or of those held before them."""
-        return [shown for event in events for shown in self._one(event)]
+    def feed(
+        self, events: Sequence[ProtocolEvent], unsettled: int | None
+    ) -> list[ProtocolEvent]:
+        """The visible ones of ``events``, or of those held before them.
+
+        ``unsettled``: where text begins whose kind may still change, when all are told.
+        """
+        for event in events:
+            self._answer.feed(event)
+        self.settled = self._answer.settled(unsettled)
+        match self._show:
+            case "full":
+                return list(events)
+            case "summary":
+                return [*(s for e in events for s in _shell(e)), *self.settled]
+            case "hidden":
+                return [self._renumbered(e) for e in self.settled]
 
     def finish(self, transcript: Transcript) -> list[ProtocolEvent]:
         """The response is over and ``transcript`` is what may be seen of it."""
-        rest = self._answer.finish(transcript)
-        if self._show == "full":
-            return []
-        return rest if self._show == "summary" else [e for e in rest if not _gone(e)]
-
-    def _one(self, event: ProtocolEvent) -> list[ProtocolEvent]:
-        certain = self._answer.feed(event)
-        self.settled += certain
-        match self._show:
-            case "full":
-                return [event]
-            case "summary":
-                return [*_shell(event), *certain]
-            case "hidden":
-                return [self._renumbered(e) for e in certain]
+        return [] if self._show == "full" else self._answer.finish(transcript)
 
     def _renumbered(self, event: ProtocolEvent) -> ProtocolEvent:
         if isinstance(event, Markup | Corrected):
@@ -180,10 +199,6 @@ class Screen:
         return replace(event, index=number)
 
 
-def _gone(event: ProtocolEvent) -> bool:
-    return isinstance(event, Markup | Corrected) or event.kind in _REASONING
-
-
 def _shell(event: ProtocolEvent) -> list[ProtocolEvent]:
     """A reasoning section's borders, without a character of it."""
     if isinstance(event, SectionStarted | SectionEnded) and event.kind in _REASONING:
@@ -192,33 +207,43 @@ def _shell(event: ProtocolEvent) -> list[ProtocolEvent]:
 
 
 def visible(transcript: Transcript, show: Show, *, complete: bool = True) -> Transcript:
-    """What may be seen of ``transcript``; ``complete``: the model ended the response itself."""
+    """What may be seen of ``transcript``; ``complete``: the model ended the response itself.
+
+    The answer's sections stay, and ``source`` and all positions shrink to them. ``summary`` keeps
+    the others as empty shells, ``hidden`` drops them.
+    """
     if show == "full":
         return transcript
     kept = {i for i, _ in _answer(transcript)} if complete or _marked(transcript) else set()
-    pieces = [
-        _source(transcript, s) if i in kept else "" for i, s in enumerate(transcript.sections)
-    ]
-    ends = list(accumulate(map(len, pieces)))
-    sections = [
-        replace(
-            s,
-            text=s.text if i in kept else "",
-            start=ends[i] - len(pieces[i]),
-            end=ends[i],
-            parent=s.parent if show == "summary" else None,
-        )
-        for i, s in enumerate(transcript.sections)
-        if show == "summary" or i in kept
-    ]
+    shrunk = list(_shrunk(transcript, kept))
     return replace(
         transcript,
-        sections=tuple(sections),
-        issues=_moved(transcript, ends),
-        source="".join(pieces),
+        sections=tuple(
+            s if show == "summary" else replace(s, parent=None)
+            for i, (s, _) in enumerate(shrunk)
+            if show == "summary" or i in kept
+        ),
+        issues=tuple(Issue(i.kind, _border(i, transcript, shrunk)) for i in transcript.issues),
+        source="".join(piece for _, piece in shrunk),
         prefilled=transcript.prefilled and show == "summary",
         payload=None,
     )
+
+
+def _shrunk(transcript: Transcript, kept: set[int]) -> Iterator[tuple[Section, str]]:
+    """Every section as it is when only ``kept`` ones have text, and its piece of the source."""
+    at = 0
+    for i, section in enumerate(transcript.sections):
+        piece = _source(transcript, section) if i in kept else ""
+        text = section.text if i in kept else ""
+        yield replace(section, text=text, start=at, end=at + len(piece)), piece
+        at += len(piece)
+
+
+def _border(issue: Issue, transcript: Transcript, shrunk: list[tuple[Section, str]]) -> int:
+    """The end of what can be seen before an issue. Its detail is dropped: it may quote."""
+    before = sum(s.start < issue.position for s in transcript.sections)
+    return shrunk[before - 1][0].end if before else 0
 
 
 def _marked(transcript: Transcript) -> bool:
@@ -238,16 +263,6 @@ def _source(transcript: Transcript, section: Section) -> str:
     return section.text if crossed else transcript.source[section.start : section.end]
 
 
-def _moved(transcript: Transcript, ends: list[int]) -> tuple[Issue, ...]:
-    """The issues, at the nearest border that can be seen, without details: they may quote."""
-    starts = [s.start for s in transcript.sections]
-    before = [sum(start < i.position for start in starts) for i in transcript.issues]
-    return tuple(
-        Issue(i.kind, ends[n - 1] if n else 0)
-        for i, n in zip(transcript.issues, before, strict=True)
-    )
-
-
 def summarised(transcript: Transcript, usage: Usage) -> Summary:
     """How much thinking there was."""
     return Summary(
@@ -265,17 +280,19 @@ def concealed(reply: Reply, show: Show) -> Reply:
     return replace(
         reply,
         transcript=visible(reply.transcript, show, complete=complete),
-        attempts=tuple(_attempt(a, reply.attempts[0], show) for a in reply.attempts),
+        attempts=tuple(shown_attempt(a, show, reply.attempts[0]) for a in reply.attempts),
         summary=None if show == "hidden" else summarised(reply.transcript, reply.usage),
     )
 
 
-def _attempt(attempt: Attempt, first: Attempt, show: Show) -> Attempt:
+def shown_attempt(attempt: Attempt, show: Show, first: Attempt | None = None) -> Attempt:
+    """``attempt`` as the consumer may see it; ``first`` is the one whose request came from them."""
     if show == "full":
         return attempt
     complete = attempt.finish in ("stop", "tool_calls")
     # A later request carries earlier drafts.
-    request = replace(attempt.request, messages=first.request.messages, prefix="")
+    asked = (first or attempt).request
+    request = replace(attempt.request, messages=asked.messages, prefix="")
     shown = visible(attempt.transcript, show, complete=complete)
     return replace(attempt, request=request, transcript=shown)
 
@@ -285,4 +302,13 @@ def blame(error: BackendError, transcript: Transcript, usage: Usage, show: Show)
     error.partial = visible(transcript, show, complete=False)
     error.usage = usage
     if show != "full":
-        error.__cause__ = error.__context__ = None  # it may hold the server's words
+        _silence(error)
+
+
+def _silence(error: BackendError) -> None:
+    """Take the server's words out: what it sent may be thinking that could not be read."""
+    error.__cause__ = error.__context__ = None
+    if isinstance(error, BackendWireError):
+        error.message = "The server's answer was not the protocol (its words are not shown)."
+        error.args = (error.message,)
+        error.__notes__ = []

@@ -28,13 +28,17 @@ class Engine:
         self._server = xllamacpp.Server(params)
 
     def chat(
-        self, messages: list[Message], temperature: float = 0.0, seed: int = 0, limit: int = 450,
+        self,
+        messages: list[Message],
+        temperature: float = 0.0,
+        seed: int = 0,
+        limit: int = 450,
         watch: Callable[[dict[str, Any]], None] | None = None,
     ) -> tuple[str, int]:
         """The text of an answer and its number of tokens."""
         request = {
             "messages": messages, "temperature": temperature, "seed": seed, "max_tokens": limit,
-            "top_k": 0, "top_p": 1.0 if temperature == 0 else 0.95, "min_p": 0.0,
+            "top_k": 0, "top_p": 1.0, "min_p": 0.0,
             "stream": watch is not None,
         }  # fmt: skip
         if watch is None:
@@ -46,13 +50,17 @@ class Engine:
         return "", 0
 
     def complete(
-        self, prompt: str, temperature: float = 0.0, seed: int = 0, probabilities: int = 0,
+        self,
+        prompt: str,
+        temperature: float = 0.0,
+        seed: int = 0,
+        probabilities: int = 0,
         limit: int = 400,
     ) -> tuple[str, list[dict[str, float]]]:
         """A raw continuation; for every token the log probabilities of the likeliest ones."""
         request = {
             "prompt": prompt, "temperature": temperature, "seed": seed, "n_predict": limit,
-            "top_k": 0, "top_p": 1.0 if temperature == 0 else 0.95, "min_p": 0.0,
+            "top_k": 0, "top_p": 1.0, "min_p": 0.0,
             "n_probs": probabilities, "special": True,
         }  # fmt: skip
         found = self._server.handle_completions(request)

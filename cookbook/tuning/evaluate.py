@@ -1,7 +1,7 @@
 """Measure the shipped weights on held-out problems, in llama.cpp, and print the whole table.
 
-    python cookbook/tuning/evaluate.py              # 500 problems a task
-    python cookbook/tuning/evaluate.py --n 100      # a quick look
+python cookbook/tuning/evaluate.py              # 500 problems a task
+python cookbook/tuning/evaluate.py --n 100      # a quick look
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 import prompts
 from audit import Audit, audit_reply, detection
 from engine import Engine, Message
+from goals import goals, merge
 from problems import TASKS, Problem, heldout
 from render import THINK
 from samples import wrong_reply
@@ -77,7 +78,11 @@ def ask_all(
 
 
 def row(
-    name: str, mode: str, temperature: float, task: str, problems: list[Problem],
+    name: str,
+    mode: str,
+    temperature: float,
+    task: str,
+    problems: list[Problem],
     replies: list[tuple[str, int]],
 ) -> Row:
     right = sum(answer_of(t, mode) == p.answer for (t, _), p in zip(replies, problems, strict=True))
@@ -89,7 +94,7 @@ def row(
 ARMS = {
     "base": (("plain", 0.0), ("thinking", 0.0), ("thinking", 0.7), ("reflection", 0.0)),
     "reflect": (("plain", 0.0), ("thinking", 0.0), ("thinking", 0.7), ("reflection", 0.0),
-                ("reflection", 0.7)),
+                ("reflection", 0.7), ("thinking", 1.0), ("reflection", 1.0)),
 }  # fmt: skip
 
 
@@ -138,33 +143,50 @@ def second_turn(name: str, engine: Engine, sets: dict[str, list[Problem]], mode:
     return rows
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--n", type=int, default=500)
-    parser.add_argument("--weights", type=Path, default=WEIGHTS)
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--only", choices=list(ARMS))
-    parser.add_argument("--threads", type=int, default=1)
-    options = parser.parse_args()
-    started, sets = time.monotonic(), problem_sets(options.n)
-    print("weights  mode          T  task                            n right [95 %]           "
-          "formed  tokens")  # fmt: skip
-    found: dict[str, Any] = {"rows": [], "audits": {}, "detection": {}}
+def evaluate(options: argparse.Namespace) -> dict[str, Any]:
+    """Everything about the wanted weights."""
+    sets = problem_sets(options.n)
+    found: dict[str, Any] = {"n": options.n, "rows": [], "audits": {}, "detection": {}}
     for name in [options.only] if options.only else list(ARMS):
         engine = Engine(options.weights / f"{name}.gguf", options.threads)
         rows, audits = arms(name, engine, sets)
-        mode = "reflection" if name == "reflect" else "thinking"
-        rows += second_turn(name, engine, sets, mode)
+        rows += second_turn(name, engine, sets, "reflection" if name == "reflect" else "thinking")
         found["rows"] += [asdict(r) for r in rows]
         if name == "reflect":
-            for temperature, audit in audits.items():
-                print(f"steps in reflection mode at {temperature}: {audit}")
-                found["audits"][str(temperature)] = asdict(audit)
+            found["audits"] = {str(t): asdict(audit) for t, audit in audits.items()}
             found["detection"] = detection(engine, sets[SMALL] + sets[LARGE])
-            print("detection, planted in chains:", json.dumps(found["detection"]))
-    print(f"{time.monotonic() - started:.0f} s")
+            print_checks(audits, found["detection"])
+    return found
+
+
+def print_checks(audits: dict[float, Audit], seen: dict[str, float]) -> None:
+    """What reflections did."""
+    for temperature, audit in audits.items():
+        print(f"own steps, reflection mode, T {temperature}: {audit}")
+    print("planted steps in chains:", json.dumps(seen))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--n", type=int, default=500, help="problems a task")
+    parser.add_argument("--weights", type=Path, default=WEIGHTS, help="folder of the GGUF files")
+    parser.add_argument("--json", type=Path, help="also write all figures to this file")
+    parser.add_argument("--only", choices=list(ARMS), help="one set of weights only")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--read", type=Path, nargs="*", help="only print goals from files")
+    options = parser.parse_args()
+    started = time.monotonic()
+    if options.read:
+        found = merge([json.loads(path.read_text()) for path in options.read])
+    else:
+        print("weights  mode          T  task                            n right [95 %]           "
+              "formed  tokens")  # fmt: skip
+        found = evaluate(options)
+        print(f"{time.monotonic() - started:.0f} s")
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
+    if {r["weights"] for r in found["rows"]} == set(ARMS):
+        print("\n".join(goals(found)))
 
 
 if __name__ == "__main__":

@@ -123,7 +123,8 @@ def read_error(data: object) -> WireFault | None:
     if error := data.get("error"):
         inner = error if isinstance(error, Mapping) else {"message": error}
         return WireFault(_words(inner) or _words(data) or _dump(error), _code(inner) or _code(data))
-    if data.get("object") == "error" or ("detail" in data and "choices" not in data):
+    bare = "choices" not in data and ("detail" in data or isinstance(data.get("message"), str))
+    if bare or data.get("object") == "error":
         return WireFault(_words(data) or _dump(data.get("detail")), _code(data))
     return None
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .tokens import Counter, accounted, estimate
+from .tokens import accounted, estimate
 
-__all__ = ["Counter", "accounted", "estimate"]
+__all__ = ["accounted", "estimate"]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from ..messages import Message, Request, Usage
 from ..reply import Transcript
 
-__all__ = ["Counter", "accounted", "estimate"]
-
-#: Counts the tokens of a text.
-Counter = Callable[[str], int]
+__all__ = ["accounted", "estimate"]
 
 #: Bytes of UTF-8 to a token, on average, in the vocabularies of today.
 _BYTES = 4
@@ -25,37 +21,27 @@ def estimate(text: str) -> int:
 
 
 def accounted(
-    reported: Usage | None,
-    request: Request,
-    transcript: Transcript,
-    *,
-    count: Counter | None = None,
+    reported: Usage | None, request: Request, transcript: Transcript, thinking: int | None = None
 ) -> Usage:
-    """``reported`` with its gaps filled; ``count`` is the model's own counter, if it has one.
+    """``reported`` with its gaps filled; ``thinking``: its tokens, if the model counted them.
 
-    Without a report everything is counted and marked as an estimate: the chat template is not
-    known here. Thinking is counted exactly with ``count``, else by its share of the text.
+    Without a report everything is estimated. Thinking that nobody counted gets its share of the
+    completion, by characters. Both are marked as estimates.
     """
-    counter = count or estimate
-    usage = reported or _counted(request, transcript, counter)
-    return usage if usage.thinking is not None else _split(usage, transcript, count)
-
-
-def _counted(request: Request, transcript: Transcript, counter: Counter) -> Usage:
-    prompt = sum(_size(m, counter) for m in request.messages) + counter(request.prefix)
-    return Usage(prompt=prompt, completion=counter(transcript.source), exact=False)
-
-
-def _size(message: Message, counter: Counter) -> int:
-    calls = sum(counter(c.name) + counter(c.arguments) for c in message.tool_calls)
-    return counter(message.text) + calls + _FRAME
-
-
-def _split(usage: Usage, transcript: Transcript, count: Counter | None) -> Usage:
-    thinking = transcript.thinking or ""
-    if not thinking:
-        return replace(usage, thinking=0)
-    if count is not None:
-        return replace(usage, thinking=min(count(thinking), usage.completion))
-    share = min(len(thinking) / max(len(transcript.source), 1), 1.0)
+    usage = reported or _counted(request, transcript)
+    if usage.thinking is not None or not transcript.thinking:
+        return usage if usage.thinking is not None else replace(usage, thinking=0)
+    if thinking is not None:
+        return replace(usage, thinking=min(thinking, usage.completion))
+    share = min(len(transcript.thinking) / max(len(transcript.source), 1), 1.0)
     return replace(usage, thinking=round(usage.completion * share), exact=False)
+
+
+def _counted(request: Request, transcript: Transcript) -> Usage:
+    prompt = sum(map(_size, request.messages)) + estimate(request.prefix)
+    return Usage(prompt=prompt, completion=estimate(transcript.source), exact=False)
+
+
+def _size(message: Message) -> int:
+    calls = sum(estimate(c.name) + estimate(c.arguments) for c in message.tool_calls)
+    return estimate(message.text) + calls + _FRAME

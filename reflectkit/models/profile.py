@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from types import MappingProxyType
 from typing import Any, Literal
 
-__all__ = ["Profile", "first_match", "spellings"]
+__all__ = ["KEEP_TAGS", "Profile", "first_match", "spellings"]
 
-
-def _nothing() -> Mapping[str, Any]:
-    return MappingProxyType({})
+#: vLLM and its kin: keep tags that are special tokens, and put no blanks around them.
+#: (A plain dict, like every ``extra``: it ends up in requests, and those are pickled and copied.)
+KEEP_TAGS: Mapping[str, Any] = {
+    "skip_special_tokens": False,
+    "spaces_between_special_tokens": False,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,8 +24,7 @@ class Profile:
     ``matches``: shell patterns (``*``, ``?``) for the model's id or file name, in the spelling
     that ``spellings`` gives. ``trained``: the model learnt ``dialect`` in training, so it is asked
     in its own way; otherwise the reflection protocol has to be prompted. ``system`` and ``suffix``
-    are what trained mode adds to the system text and to the end of the user's message;
-    ``prompted`` is the system text for prompted mode where the model needs another than ours.
+    are what trained mode adds to the system text and to the end of the user's message.
     ``prefilled``: its chat template ends with the opening tag, so answers begin inside thinking.
     ``temperature`` and ``top_p`` are the authors' advice (None: the server's default), as is
     ``max_tokens``. ``stop`` strings and ``stop_ids`` (token ids) end an answer. ``context``: tokens
@@ -39,7 +40,6 @@ class Profile:
     dialect: str = "reflection"
     system: str = field(default="", repr=False)
     suffix: str = ""
-    prompted: str = field(default="", repr=False)
     prefilled: bool = False
     temperature: float | None = None
     top_p: float | None = None
@@ -48,7 +48,7 @@ class Profile:
     stop_ids: tuple[int, ...] = ()
     context: int = 0
     tags: Literal["special", "plain", "none"] = "plain"
-    extra: Mapping[str, Any] = field(default_factory=_nothing)
+    extra: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     recover: bool = False
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
 
 import pytest
 from hypothesis import given
@@ -176,8 +178,12 @@ def test_a_row_of_ones_own_goes_first() -> None:
 def test_profiles_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         GENERIC.name = "other"  # type: ignore[misc]
-    with pytest.raises(TypeError):
-        profile_for("magistral").extra["x"] = 1  # type: ignore[index]
+
+
+@pytest.mark.parametrize("profile", [GENERIC, *PROFILES], ids=lambda p: p.name)
+def test_profiles_can_be_copied_and_sent_to_another_process(profile: Profile) -> None:
+    assert pickle.loads(pickle.dumps(profile)) == profile
+    assert copy.deepcopy(profile) == profile
 
 
 def test_the_faults_of_a_known_bad_upload_are_told() -> None:

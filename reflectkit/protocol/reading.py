@@ -1,0 +1,430 @@
+"""The reading head: goes through the text delimiter by delimiter and keeps the ledger.
+
+Two readings depend on later text: whether nested thinking balances, and whether a code span or
+fence is ever closed. The head goes on with the likelier reading and remembers the place (a
+``Doubt``, at most one at a time). If the other one proves true it reads again from there, once:
+what it learnt (which openers never balance, which code marks never close) is kept, so that no text
+is read more than a fixed number of times.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from .code import (
+    FENCE_LINE,
+    LINE_MARKS,
+    Code,
+    FenceEnds,
+    closes_fence,
+    dead_runs,
+    starts_line,
+)
+from .ledger import Ledger, Save
+from .scanner import MAX_TAG
+from .states import CALL, OUTPUT, OUTSIDE, Action, choose
+
+if TYPE_CHECKING:
+    import re
+
+    from ..events import Kind, ProtocolEvent
+    from .dialect import Dialect
+    from .scanner import Scan
+
+__all__ = ["Reading"]
+
+_KIND: Final[dict[str, Kind]] = {"T": "thinking", "R": "reflection", "O": "output"}
+_SHORTEST_TRUNCATED: Final = 3
+
+
+class Doubt(NamedTuple):
+    """A place to read again from: the state there, and the part of the text that it is in."""
+
+    save: Save
+    state: str
+    reflections: int
+    reflection_level: int
+    part: int
+
+
+class Reading:
+    """One text being read: where the head is, what is open, and what later text may still change.
+
+    ``_load`` takes text in, ``_step`` reads over one mark, ``_store`` lets go of what was read.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._lexicon = dialect.lexicon
+        self._ledger = Ledger(dialect.outside)
+        # The text: what was read, the length of the counted parts, and what is being read.
+        self._parts: list[str] = []
+        self._counted = 0
+        self._base = 0
+        self._buffer = ""
+        self._at = 0
+        # The state: open sections, openers of nested thinking, levels of reflection.
+        self._state = OUTSIDE
+        self._openers: list[int] = []
+        self._single = False
+        self._reflections = 0
+        self._reflections_around = 0
+        self._reflection_level = 0
+        self._answer_start = 0
+        self._given: Kind | None = None
+        # Late evidence.
+        self._code: Code | None = None
+        self._doubt: Doubt | None = None
+        self._unbalanced: set[int] = set()
+        self._dead: set[int] = set()
+        self._no_fence: set[int] = set()
+        self._fence_ends: FenceEnds | None = None
+        self._fragment: int | None = None
+
+    # --- the text
+
+    def _load(self, piece: str) -> None:
+        """Take in the next piece, and what went by on the fast path since the last one."""
+        passed = self._parts[self._counted :]
+        self._ledger.passed(sum(map(len, passed)), self._base)
+        if passed and self._answering and not self._given:
+            del self._parts[self._counted :]  # its code marks matter now
+            self._buffer = "".join(passed)
+        else:
+            self._base += sum(map(len, passed))
+            self._counted = len(self._parts)
+        self._buffer += piece
+
+    def _store(self) -> None:
+        if self._at:
+            self._parts.append(self._buffer[: self._at])
+            self._buffer = self._buffer[self._at :]
+            self._base += self._at
+            self._counted = len(self._parts)
+            self._at = 0
+
+    def _take_events(self) -> list[ProtocolEvent]:
+        events, self._ledger.events = self._ledger.events, []
+        return events
+
+    @property
+    def _scan(self) -> Scan:
+        if self._state == OUTPUT:
+            return self._lexicon.output
+        return self._lexicon.call if self._state == CALL else self._lexicon.anywhere
+
+    @property
+    def _answering(self) -> bool:
+        """Whether text goes to the answer, where code spans and fences protect tags."""
+        return self._state in (OUTSIDE, OUTPUT)
+
+    def _step(self, *, final: bool) -> bool:
+        """Read up to and over the next mark; False when the text so far is used up."""
+        if self._code is None:
+            return self._step_tags(final)
+        return self._step_fence(final) if self._code.inside else self._step_line(final)
+
+    def _step_tags(self, final: bool) -> bool:
+        scan, text, at = self._scan, self._buffer, self._at
+        found = (scan.answer if self._answering else scan.tags).search(text, at)
+        if found is None or found.end() > len(text) - MAX_TAG:
+            limit = len(text) if final else scan.hold(text, at)
+            if found is None or found.start() >= limit:
+                if final:
+                    self._note_fragment()
+                self._text_to(limit)
+                return False
+        if self._answering and found["code"]:
+            return self._code_mark(found, final)
+        self._text_to(found.start())
+        return self._tag(found)
+
+    def _text_to(self, place: int) -> None:
+        """The text up to ``place`` in the buffer has no marks."""
+        at = self._at
+        if place <= at:
+            return
+        text = self._buffer[at:place]
+        tell = self._ledger.markup if self._state == CALL else self._ledger.text
+        tell(self._base + at, self._base + place, text)
+        self._at = place
+
+    def _note_fragment(self) -> None:
+        """At the end of the text: is there the beginning of a tag that could count here?"""
+        scan = self._lexicon.closing if self._state == OUTPUT else self._scan
+        place = scan.hold(self._buffer, self._at)
+        long_enough = len(self._buffer) - place >= _SHORTEST_TRUNCATED
+        self._fragment = self._base + place if long_enough else None
+
+    # --- tags
+
+    def _tag(self, found: re.Match[str]) -> bool:
+        action, signal = choose(self._state, self._scan.signals(found))
+        if self._ends_thinking(action, signal) and self._reread_unbalanced():
+            return True
+        place = found.end()
+        start, end, source = self._base + self._at, self._base + place, found[0]
+        getattr(self, f"_do_{action}")(signal[-1], start, end, source)
+        self._at = place
+        return True
+
+    def _ends_thinking(self, action: Action, signal: str) -> bool:
+        """Whether this ends thinking in another way than by its own closer."""
+        through = action == "close" and signal == "-R" and self._reflections == 1
+        return action == "switch" or (through and self._state == "RT")
+
+    def _enter(self, letter: str, start: int, end: int, source: str = "") -> None:
+        if letter == CALL:
+            self._ledger.close_run(start)
+            self._ledger.markup(start, end, source)
+            self._ledger.calls.append((source, end, end))
+        else:
+            self._ledger.open(_KIND[letter], start, end, source)
+        if letter == "T":
+            self._openers = [start]
+            self._single = start in self._unbalanced
+            self._reflections_around = self._reflections
+        elif letter == "R":
+            self._reflections = 1
+            self._reflection_level = len(self._openers)
+        self._state += letter
+        self._answer_start = end
+
+    def _leave(self, start: int, end: int, source: str = "", *, closed: bool = True) -> None:
+        letter, self._state = self._state[-1], self._state[:-1]
+        if letter == CALL:
+            self._ledger.markup(start, end, source)
+        else:
+            self._ledger.close(start, end, source, closed=closed)
+        if letter == "T":
+            self._openers = []
+            self._doubt = None
+            self._reflections = min(self._reflections, self._reflections_around)
+        elif letter == "R":
+            self._reflections = 0
+        self._answer_start = end
+
+    def _leave_all(self, position: int) -> None:
+        while self._state:
+            if self._state == CALL:
+                self._end_call(position)
+                self._state = OUTSIDE
+            else:
+                self._leave(position, position, closed=False)
+
+    def _end_call(self, position: int) -> None:
+        header, start, _ = self._ledger.calls.pop()
+        self._ledger.calls.append((header, start, position))
+
+    def _do_open(self, letter: str, start: int, end: int, source: str) -> None:
+        self._enter(letter, start, end, source)
+
+    def _do_switch(self, letter: str, start: int, end: int, source: str) -> None:
+        self._leave_all(start)
+        self._enter(letter, start, end, source)
+
+    def _do_nest(self, letter: str, start: int, end: int, source: str) -> None:
+        if letter == "T":
+            self._openers.append(start)
+            self._ledger.issue("nested_thinking", start, "thinking inside thinking")
+        else:
+            self._reflections += 1
+            self._ledger.issue("nested_reflection", start, "a reflection inside a reflection")
+        self._ledger.markup(start, end, source)
+
+    def _do_close(self, letter: str, start: int, end: int, source: str) -> None:
+        if letter == CALL:
+            self._end_call(start)
+        elif letter == "T" and len(self._openers) > 1 and not self._single:
+            self._unnest_thinking(start, end, source)
+            return
+        elif letter == "R" and self._reflections > 1:
+            self._reflections -= 1
+            self._ledger.markup(start, end, source)
+            return
+        while self._state[-1] != letter:
+            self._leave(start, start, closed=False)
+        self._leave(start, end, source)
+
+    def _unnest_thinking(self, start: int, end: int, source: str) -> None:
+        """One level less. Whether the nesting balances at all is seen later."""
+        if self._doubt is None:
+            self._doubt = self._here()
+        self._openers.pop()
+        if self._state == "TR" and self._reflection_level > len(self._openers):
+            self._leave(start, start, closed=False)
+        self._ledger.markup(start, end, source)
+
+    def _do_claim(self, letter: str, start: int, end: int, source: str) -> None:
+        if self._ledger.marked:
+            self._do_stray(letter, start, end, source)
+            return
+        self._ledger.issue("missing_open", start, "the opening tag never came")
+        self._ledger.claim(start, end, source)
+        self._answer_start = end
+
+    def _do_stray(self, letter: str, start: int, end: int, source: str) -> None:
+        self._ledger.issue("stray_close", start, "closes nothing")
+        self._ledger.markup(start, end, source)
+
+    def _do_echo(self, letter: str, start: int, end: int, source: str) -> None:
+        self._ledger.issue("nested_output", start, "an output opener inside output")
+        self._do_text(letter, start, end, source)
+
+    def _do_text(self, letter: str, start: int, end: int, source: str) -> None:
+        self._text_to(end - self._base)
+
+    # --- code in the answer
+
+    def _code_mark(self, found: re.Match[str], final: bool) -> bool:
+        start, end = found.span()
+        self._text_to(start)
+        if end == len(self._buffer) and end - start < MAX_TAG and not final:
+            return False
+        position, run = self._base + start, found[0]
+        fence = len(run) > 2 and position not in self._no_fence and starts_line(self._before(start))
+        span = run[0] == "`" and position not in self._dead
+        if (span or fence) and not self._overlong(start, run):
+            self._code = Code(run[0], len(run), position, fence)
+            self._doubt = self._here()
+        self._text_to(end)
+        return True
+
+    def _overlong(self, start: int, run: str) -> bool:
+        """A run too long to be held is text, and so is what follows of it."""
+        return len(run) >= MAX_TAG or self._before(start)[-1:] == run[0]
+
+    def _before(self, place: int) -> str:
+        """The last characters of the answer before ``place`` (up to four)."""
+        wanted = min(4, self._base + place - self._answer_start)
+        text, part = self._buffer[max(0, place - wanted) : place], len(self._parts)
+        while len(text) < wanted and part:
+            part -= 1
+            text = self._parts[part][-4:] + text
+        return text[-wanted:] if wanted else ""
+
+    def _step_line(self, final: bool) -> bool:
+        code = self._code
+        assert code is not None
+        text = self._buffer
+        found = LINE_MARKS[code.mark].search(text, self._at)
+        if found is None:
+            self._text_to(len(text))
+            return final and self._code_died()
+        self._text_to(found.start())
+        if found[0] == "\n":
+            return self._line_ended(code, found.end())
+        if found.end() == len(text) and len(found[0]) < MAX_TAG and not final:
+            return False
+        if len(found[0]) == code.length and not self._overlong(found.start(), found[0]):
+            self._code = self._doubt = None
+        code.fence = False
+        self._text_to(found.end())
+        return True
+
+    def _line_ended(self, code: Code, after: int) -> bool:
+        known = self._fence_ends
+        if not code.fence or (known and not known.close(code)):
+            return self._code_died()
+        code.inside = code.fresh = True
+        self._text_to(after)
+        return True
+
+    def _step_fence(self, final: bool) -> bool:
+        code, text, at = self._code, self._buffer, self._at
+        assert code is not None
+        if not code.fresh:
+            place = text.find("\n", at) + 1
+            self._text_to(place or len(text))
+            code.fresh = place > 0
+            return place > 0 or (final and self._fence_died())
+        found = FENCE_LINE.match(text, at)
+        assert found is not None
+        if found.end() == len(text) and len(text) - at < MAX_TAG and not final:
+            return False
+        code.fresh = False
+        ended = text[found.end() : found.end() + 1] in ("", "\n")
+        if ended and closes_fence(code, found[1], found[0]):
+            self._code = self._doubt = None
+            self._text_to(found.end())
+        return True
+
+    def _code_died(self) -> bool:
+        """The line ends here and its span is still open: it was none."""
+        region = self._go_back()
+        dead, no_fences = dead_runs(region, self._base + self._at)
+        self._dead |= dead
+        self._no_fence |= no_fences
+        return self._reread_code(region)
+
+    def _fence_died(self) -> bool:
+        """The text ends here and its fence is still open: it was none."""
+        region = self._go_back()
+        if self._fence_ends is None:
+            self._fence_ends = FenceEnds(region, self._base + self._at)
+        return self._reread_code(region)
+
+    def _reread_code(self, region: str) -> bool:
+        doubt, code = self._doubt, self._code
+        assert doubt is not None
+        assert code is not None
+        self._dead.add(code.position)
+        if code.fence:
+            self._no_fence.add(code.position)
+        self._code = self._doubt = None
+        if any(mark in region for mark in self._scan.starts):
+            self._ledger.restore(doubt.save)
+        else:
+            self._at += len(region)
+        return True
+
+    # --- reading again
+
+    def _here(self) -> Doubt:
+        return Doubt(
+            self._ledger.save(self._base + self._at),
+            self._state,
+            self._reflections,
+            self._reflection_level,
+            len(self._parts),
+        )
+
+    def _go_back(self) -> str:
+        """Move to the place in doubt; the text from there to where reading had come."""
+        doubt = self._doubt
+        assert doubt is not None
+        now = self._base + self._at
+        earlier = "".join(self._parts[doubt.part :])
+        del self._parts[doubt.part :]
+        self._counted = len(self._parts)
+        self._buffer = earlier + self._buffer if earlier else self._buffer
+        self._base -= len(earlier)
+        self._at = doubt.save.position - self._base
+        return self._buffer[self._at : now - self._base]
+
+    def _reread_unbalanced(self) -> bool:
+        """Thinking ends and its nesting did not balance: its first closer counts."""
+        doubt = self._doubt
+        if doubt is None:
+            return False
+        self._go_back()
+        self._ledger.restore(doubt.save)
+        self._unbalanced.update(self._openers)
+        del self._openers[1:]
+        self._single = True
+        self._state, self._reflections, self._reflection_level = doubt[1:4]
+        self._doubt = None
+        return True
+
+    # --- the end
+
+    def _scan_to_end(self) -> None:
+        while self._step(final=True) or self._reread_unbalanced():
+            pass
+        self._ledger.catch_up()
+
+    def _end_sections(self) -> None:
+        end = self._base + self._at
+        if self._given:
+            self._ledger.close(end, end, "")
+        self._leave_all(end)
+        self._ledger.close_run(end)
