@@ -66,16 +66,15 @@ class Answer:
 
     def settled(self, unsettled: int | None) -> list[ProtocolEvent]:
         """What has become certain: all that stands before ``unsettled``."""
-        limit = self._at if unsettled is None else unsettled
+        limit = self._at + 1 if unsettled is None else unsettled
         ready: list[ProtocolEvent] = []
-        while self._held and self._held[0][0] + len(self._held[0][1].source) <= limit:
-            ready.append(self._held.popleft()[1])
-        if self._held and self._held[0][0] < limit:
-            start, event = self._held[0]
-            if isinstance(event, SectionDelta):
-                cut = limit - start
-                ready.append(replace(event, text=event.text[:cut]))
-                self._held[0] = (limit, replace(event, text=event.text[cut:]))
+        while self._held and self._held[0][0] < limit:
+            start, event = self._held.popleft()
+            cut = limit - start
+            if isinstance(event, SectionDelta) and cut < len(event.text):
+                self._held.appendleft((limit, replace(event, text=event.text[cut:])))
+                event = replace(event, text=event.text[:cut])
+            ready.append(event)
         for event in ready:
             self._count(event)
         return ready
@@ -102,9 +101,9 @@ class Answer:
 
 
 def _without(gone: Corrected, start: int, event: ProtocolEvent) -> list[tuple[int, ProtocolEvent]]:
-    """``event`` without the text that turned out to be something else."""
-    if not isinstance(event, SectionDelta) or event.kind != gone.was:
-        return [(start, event)]
+    """``event`` without the part that turned out to be something else."""
+    if not isinstance(event, SectionDelta):
+        return [] if gone.start <= start < gone.end else [(start, event)]
     end = start + len(event.text)
     keep = [(start, min(end, gone.start)), (max(start, gone.end), end)]
     return [(a, replace(event, text=event.text[a - start : b - start])) for a, b in keep if a < b]

@@ -89,13 +89,12 @@ def case(problem: Problem, planted: bool, rng: random.Random) -> Case:
     return Case(f"{text}{step.text} = {value}\n", planted, problem)
 
 
-def share_not(probabilities: list[dict[str, float]]) -> float | None:
-    """P(not) / (P(not) + P(yes)) at the verdict token, in logs to keep small differences."""
+def margin(probabilities: list[dict[str, float]]) -> float | None:
+    """ln P(not) - ln P(yes) at the first token that is one of the two; None without a verdict."""
     for each in probabilities:
-        if " not" in each and " yes" in each:
-            return each[" not"] - each[" yes"]
-        if each and max(each, key=lambda k: each[k]) in (" not", " yes"):
-            return 20.0 if max(each, key=lambda k: each[k]) == " not" else -20.0
+        if each and max(each, key=lambda token: each[token]) in (" not", " yes"):
+            lowest = min(each.values())
+            return each.get(" not", lowest) - each.get(" yes", lowest)
     return None
 
 
@@ -108,7 +107,7 @@ def detection(engine: Engine, problems: list[Problem], seed: int = 5) -> dict[st
     for index, problem in enumerate(problems):
         now = case(problem, index % 2 == 0, rng)
         text, seen = engine.complete(now.prefix, 0.0, seed=index, probabilities=20)
-        score = share_not(seen)
+        score = margin(seen)
         missing += score is None
         scores[now.planted].append(0.0 if score is None else score)
         if now.planted:

@@ -28,7 +28,11 @@ class Engine:
         self._server = xllamacpp.Server(params)
 
     def chat(
-        self, messages: list[Message], temperature: float = 0.0, seed: int = 0, limit: int = 450,
+        self,
+        messages: list[Message],
+        temperature: float = 0.0,
+        seed: int = 0,
+        limit: int = 450,
         watch: Callable[[dict[str, Any]], None] | None = None,
     ) -> tuple[str, int]:
         """The text of an answer and its number of tokens."""
@@ -46,7 +50,11 @@ class Engine:
         return "", 0
 
     def complete(
-        self, prompt: str, temperature: float = 0.0, seed: int = 0, probabilities: int = 0,
+        self,
+        prompt: str,
+        temperature: float = 0.0,
+        seed: int = 0,
+        probabilities: int = 0,
         limit: int = 400,
     ) -> tuple[str, list[dict[str, float]]]:
         """A raw continuation; for every token the log probabilities of the likeliest ones."""

@@ -1,7 +1,7 @@
 """Measure the shipped weights on held-out problems, in llama.cpp, and print the whole table.
 
-    python cookbook/tuning/evaluate.py              # 500 problems a task
-    python cookbook/tuning/evaluate.py --n 100      # a quick look
+python cookbook/tuning/evaluate.py              # 500 problems a task
+python cookbook/tuning/evaluate.py --n 100      # a quick look
 """
 
 from __future__ import annotations
@@ -78,7 +78,11 @@ def ask_all(
 
 
 def row(
-    name: str, mode: str, temperature: float, task: str, problems: list[Problem],
+    name: str,
+    mode: str,
+    temperature: float,
+    task: str,
+    problems: list[Problem],
     replies: list[tuple[str, int]],
 ) -> Row:
     right = sum(answer_of(t, mode) == p.answer for (t, _), p in zip(replies, problems, strict=True))

@@ -1,7 +1,7 @@
 """Write a checkpoint as GGUF (for llama.cpp) and as a Hugging Face folder (for transformers).
 
-    python export.py runs/reflect/last.pt --gguf ../../reflectkit/models/weights/reflect.gguf
-    python export.py runs/reflect/last.pt --folder runs/reflect/hf
+python export.py runs/reflect/last.pt --gguf ../../reflectkit/models/weights/reflect.gguf
+python export.py runs/reflect/last.pt --folder runs/reflect/hf
 """
 
 from __future__ import annotations

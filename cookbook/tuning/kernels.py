@@ -66,9 +66,12 @@ class _Attend(Function):
         q, k, v, chance = ctx.saved_tensors
         grad, scale = grads[0], q.shape[-1] ** -0.5
         back = torch._softmax_backward_data(torch.bmm(grad, v.mT), chance, -1, chance.dtype)
-        return torch.bmm(back, k).mul_(scale), torch.bmm(back.mT, q).mul_(scale), torch.bmm(
-            chance.mT, grad
-        ), None
+        return (
+            torch.bmm(back, k).mul_(scale),
+            torch.bmm(back.mT, q).mul_(scale),
+            torch.bmm(chance.mT, grad),
+            None,
+        )
 
 
 def norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:

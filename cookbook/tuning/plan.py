@@ -10,17 +10,30 @@ from samples import Mix
 
 @dataclass(frozen=True)
 class Stage:
-    """A stretch of training. `mixes` are (from this token on, mix)."""
+    """A stretch of training. `mixes` are (from this token on, mix).
+
+    The learning rate holds and then falls to nothing over the last share `decay` of a schedule;
+    a schedule of `whole` tokens may span several stages, `before` of them in earlier ones.
+    With `own_errors`, planted results are partly what the model itself would wrongly write.
+    """
 
     name: str
     parent: str
     tokens: int
     mixes: tuple[tuple[int, Mix], ...]
-    peak: float = 1.0
     decay: float = 0.0
+    before: int = 0
+    whole: int = 0
+    own_errors: bool = False
     warm: bool = False
     seed: int = 7
     shape: dict[str, int] = field(default_factory=dict)
+
+    def rate(self, tokens: int) -> float:
+        """The share of the peak learning rate after so many tokens of this stage."""
+        whole = self.whole or self.tokens
+        left = whole - self.before - tokens
+        return max(0.0, min(1.0, left / (whole * self.decay))) if self.decay else 1.0
 
     def mix_at(self, tokens: int) -> Mix:
         """The mix in force after so many tokens."""
@@ -44,7 +57,9 @@ REFLECT = replace(
 M = 1_000_000
 TABLE = (
     Stage("trunk", "", 3_868_000, ((0, EASY), (M, MIDDLE), (3 * M, FULL)), warm=True),
-    Stage("base", "trunk", 24 * M, ((0, BASE),), decay=0.4),
-    Stage("reflect", "trunk", 24 * M, ((0, CHECK), (3 * M, REFLECT)), decay=0.4),
-)
+    Stage("base", "trunk", 20 * M, ((0, BASE),), decay=0.75),
+    Stage("check", "trunk", 10 * M, ((0, CHECK), (3 * M, REFLECT)), decay=0.75, whole=20 * M),
+    Stage("reflect", "check", 10 * M, ((0, REFLECT),), decay=0.75, whole=20 * M, before=10 * M,
+          own_errors=True),
+)  # fmt: skip
 STAGES = {stage.name: stage for stage in TABLE}

@@ -16,6 +16,7 @@ from problems import Problem
 from words import PLACES
 
 SHARP = 2.0
+OWN_ERRORS: dict[str, list[int]] = {}  # what a model itself would wrongly write, by step
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,9 @@ def near(rng: random.Random, value: int) -> int:
 
 def wrong_number(rng: random.Random, value: int, step: Step | None = None, top: int = 400) -> int:
     """A wrong result: near the right one, a neighbouring fact, another operation, or anything."""
+    own = OWN_ERRORS.get(step.text) if step else None
+    if own and rng.random() < 0.5:
+        return rng.choice(own)
     while True:
         kind = rng.random()
         if kind < 0.5 or step is None:
@@ -160,9 +164,7 @@ def count_pieces(problem: Problem, habits: Habits, rng: random.Random) -> list[P
     found = [Piece(f"{shown}\n", weight), Piece(f"{letter} = "), *end]
     if not habits.reflect:
         return found
-    found += check(
-        line, right, draft, lambda: str(int(right) + 1), rng, habits.wrong_check
-    )
+    found += check(line, right, draft, lambda: str(int(right) + 1), rng, habits.wrong_check)
     return found + ([Piece(f"{letter} = {right}\n")] if planted else [])
 
 

@@ -19,8 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import render
 import torch
 import torch.nn.functional as F
+from errors import own_errors
 from model import Model, Shape
 from optim import optimizers
 from plan import STAGES, Stage
@@ -95,10 +97,9 @@ class Run:
         return RUNS / self.stage.name
 
     def rate(self) -> float:
-        """Learning-rate factor: warm up, hold, then linear to (almost) nothing."""
+        """Learning-rate factor: warm up, hold, then linear to nothing."""
         warm = min(1.0, (self.steps + 1) / 100) if self.stage.warm else 1.0
-        left = (self.stage.tokens - self.tokens) / max(1.0, self.stage.tokens * self.stage.decay)
-        return self.stage.peak * warm * max(0.0, min(1.0, left) if self.stage.decay else 1.0)
+        return warm * self.stage.rate(self.tokens)
 
     def save(self, parts: list[torch.optim.Optimizer], name: str = "last.pt") -> None:
         """Write everything that is needed to go on."""
@@ -169,7 +170,8 @@ def train(stage: Stage, threads: int) -> None:
     tokenizer = Tokenizer()
     run, parts = begin(stage, len(tokenizer))
     rng = random.Random(f"{stage.seed} {stage.name} {run.steps}")
-    source = batches(tokenizer, rng, stage.mix_at(run.tokens))
+    if stage.own_errors:
+        render.OWN_ERRORS.update(own_errors(run.model, tokenizer))
     started, before, earlier, mix = time.monotonic(), run.tokens, run.seconds, None
     while run.tokens < stage.tokens:
         if stage.mix_at(run.tokens) != mix:
