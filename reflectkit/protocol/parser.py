@@ -142,7 +142,7 @@ class Parser(Reading):
     def _result(self) -> Transcript:
         source = "".join(self._parts)
         sections = self._ledger.sections(source)
-        issues = list(self._ledger.issues)
+        issues = [Issue(*row) for row in self._ledger.issues]
         if self._fragment is not None:
             issues.append(Issue("truncated_tag", self._fragment, "the text ends inside a tag"))
         issues += derive_issues(sections, len(source), self._dialect, fields=bool(self._given_from))
