@@ -59,29 +59,42 @@ def _essence(transcript: Transcript) -> list[tuple[str, str, bool, int | None]]:
 
 
 def _top(transcript: Transcript, dialect: Dialect) -> Iterator[str]:
-    for place, section in enumerate(transcript.sections):
-        if section.parent is None:
-            opened = place == 0 and transcript.prefilled
-            yield from _section(transcript, place, dialect, opened)
+    children = _children(transcript.sections)
+    for place in children.get(None, []):
+        opened = place == 0 and transcript.prefilled
+        yield from _section(transcript.sections, place, dialect, children, opened)
+
+
+def _children(sections: tuple[Section, ...]) -> dict[int | None, list[int]]:
+    """The places of the sections that stand directly in each one (``None``: in none)."""
+    children: dict[int | None, list[int]] = {}
+    for place, section in enumerate(sections):
+        if section.parent is not None and not 0 <= section.parent < place:
+            raise ProtocolError(f"Section {place} names {section.parent} as its parent.")
+        children.setdefault(section.parent, []).append(place)
+    return children
 
 
 def _section(
-    transcript: Transcript, place: int, dialect: Dialect, opened: bool = False
+    sections: tuple[Section, ...],
+    place: int,
+    dialect: Dialect,
+    children: dict[int | None, list[int]],
+    opened: bool = False,
 ) -> Iterator[str]:
     """A section with its children: their texts are found in its own, one after the other."""
-    section = transcript.sections[place]
+    section = sections[place]
     opener, closer = _marks(section, dialect)
     yield "" if opened else opener
     at = 0
-    for child, inner in enumerate(transcript.sections):
-        if inner.parent != place:
-            continue
-        start = section.text.find(inner.text, at)
+    for child in children.get(place, []):
+        text = sections[child].text
+        start = section.text.find(text, at)
         if start < 0:
             raise ProtocolError(f"Section {child} is not part of the text of section {place}.")
         yield section.text[at:start]
-        yield from _section(transcript, child, dialect)
-        at = start + len(inner.text)
+        yield from _section(sections, child, dialect, children)
+        at = start + len(text)
     yield section.text[at:]
     yield closer if section.closed else ""
 
