@@ -105,9 +105,6 @@ async def test_an_answer_beside_separated_reasoning_is_not_scanned() -> None:
 
 
 UNTAGGED = (
-    "\n\n\nLet me add the two numbers.\n\n2 + 2 is 4, and 4 * 7 is 28."
-    "\n\n\n\nThe answer is 28."
-)
     "\n\n\nLet me add the two numbers.\n\n2 + 2 is 4, and 4 * 7 is 28.\n\n\n\nThe answer is 28."
 )
 
