@@ -16,7 +16,7 @@ PIP := -m pip install -qq --disable-pip-version-check
 BESIDE_WHEEL := tests docs cookbook benchmarks pyproject.toml mkdocs.yml README.md CHANGELOG.md LICENSE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit wheel docs engines bench clean
+.PHONY: help demo test lint unit wheel docs engines drawn bench clean
 .DELETE_ON_ERROR:
 # The stages share environments and two cores, so they run one after the other.
 .NOTPARALLEL:
@@ -54,6 +54,9 @@ docs: $(VENV)/.dev  ## build the pages, run every code block and notebook
 
 engines: $(VENV)/.dev $(SERVE_VENV)/.installed  ## the same answers from real servers over HTTP
 	REFLECTKIT_TRANSFORMERS_PYTHON=$(CURDIR)/$(SERVE_VENV)/bin/python $(PY) -m pytest tests/engines $(PYTEST_FLAGS)
+
+drawn: $(VENV)/.dev  ## rewrite the parts of the pages that are drawn from the code
+	$(PY) tests/meta/drawn.py
 
 bench: $(VENV)/.dev  ## what an import costs, beside h11
 	$(PY) benchmarks/imports.py

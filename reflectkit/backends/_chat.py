@@ -52,7 +52,8 @@ class ChatStream:
     def over(self) -> bool:
         """Nothing that follows can matter."""
         tail_read = self._reader.finished or self._after_stop >= _AFTER_STOP
-        return self._html or self._done or (self._reader.stopped and tail_read)
+        page = self._html and self._sniffed
+        return page or self._done or (self._reader.stopped and tail_read)
 
     def feed(self, data: bytes | ReflectKitError) -> Iterator[Chunk]:
         """The chunks that these bytes complete; a fault of the connection is fed like bytes."""

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "Deadline", "Http"]
 
 T = TypeVar("T")
+#: the transport's steps that make a connection
+_CONNECTING: Final = ("connection.connect_", "connection.start_tls")
 #: seconds between the pieces of an answer that is not a stream
 _SHORT: Final = 10.0
 #: seconds for the last bytes after an answer is complete, so that the connection can be used again
@@ -66,13 +68,16 @@ class Answer:
         self._http = http
         self._deadline = deadline
         self._began = False
+        self._whole = False
+        #: no more bytes will come
+        self.ended = False
         self.status = response.status_code
         self.content_type = response.headers.get("content-type", "")
         self.location = response.headers.get("location", "")
         self.retry_after = parse_retry_after(response.headers.get("retry-after"), now=time.time())
 
-    async def piece(self, seconds: float | None = None) -> bytes | ReflectKitError | None:
-        """The next bytes of the body, None at its end, or the fault that ended it.
+    async def piece(self, seconds: float | None = None) -> bytes | ReflectKitError:
+        """The next bytes of the body, or the fault that ended it. See ``ended``.
 
         ``seconds`` takes the place of the time-out.
         """
@@ -83,24 +88,27 @@ class Answer:
         try:
             piece = await self._http.wait(anext(self._pieces, None), limit, began=True)
         except ReflectKitError as error:
+            self.ended = True
             return error
         self._began = True
-        return piece
+        self.ended = self._whole = piece is None
+        return piece or b""
 
     async def read(self, largest: int = 64 * 1024) -> str:
         """The beginning of the body; a fault on the way ends it. Closes the answer."""
         body = bytearray()
         try:
-            while len(body) < largest and isinstance(piece := await self.piece(_SHORT), bytes):
-                body += piece
+            while not self.ended and len(body) < largest:
+                piece = await self.piece(_SHORT)
+                body += piece if isinstance(piece, bytes) else b""
         finally:
             await self.aclose()
         return body[:largest].decode("utf-8", "replace")
 
     async def drain(self) -> None:
         """Read the last bytes of a complete answer, if they are there already."""
-        while isinstance(await self.piece(_DRAIN), bytes):
-            pass
+        while not self.ended:
+            await self.piece(_DRAIN)
 
     async def aclose(self) -> None:
         """Give the connection back, or end it if the body was not read to its end."""
@@ -109,6 +117,10 @@ class Answer:
     async def _close(self) -> None:
         await self._pieces.aclose()
         await self._response.aclose()
+        if not self._whole:
+            # if a time-out and a cancellation come together, the second one can interrupt the
+            # client's own clean-up: end the connection itself
+            await self._response.extensions["network_stream"].aclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,16 +206,23 @@ class Http:
     async def finish(self, closing: Awaitable[None]) -> None:
         """Run a clean-up to its end even if the caller is cancelled meanwhile."""
         task = asyncio.ensure_future(closing)
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._keep(task)
         await asyncio.shield(task)
 
     async def aclose(self) -> None:
         """Close every connection; further requests are refused."""
         self._closed = True
         client, self._client = self._client, None
+        for task in tuple(self._closing):
+            task.cancel()
+        await asyncio.gather(*self._closing, return_exceptions=True)
         if client is not None:
             await self.finish(client.aclose())
+
+    def _keep(self, task: asyncio.Future[None]) -> None:
+        """The loop holds tasks weakly: clean-ups must not be lost."""
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
 
     async def _once(self, method: str, path: str, deadline: Deadline, content: bytes) -> _Outcome:
         import httpx
@@ -219,11 +238,22 @@ class Http:
         )
         limit = deadline.limit(self._timeouts.first, "no answer began")
         try:
-            response = await self.wait(client.send(request, stream=True), limit, began=False)
+            response = await self.wait(self._send(client, request, trace), limit, began=False)
         except ReflectKitError as error:
             return _Outcome(error=error, safe=trace.safe_after(error))
         answer = Answer(response, self, deadline)
         return _Outcome(answer=answer, safe=is_safe_status(answer.status))
+
+    async def _send(
+        self, client: httpx.AsyncClient, request: httpx.Request, trace: _Trace
+    ) -> httpx.Response:
+        sending = asyncio.ensure_future(client.send(request, stream=True))
+        try:
+            return await asyncio.shield(sending)
+        except asyncio.CancelledError:
+            sending.cancel()
+            self._keep(asyncio.ensure_future(_settle(sending, trace)))
+            raise
 
     def _delay(self, outcome: _Outcome, attempt: int, deadline: Deadline) -> float | None:
         if not outcome.safe:
@@ -282,25 +312,47 @@ class Http:
         )
 
 
+async def _settle(sending: asyncio.Future[httpx.Response], trace: _Trace) -> None:
+    """See a cancelled request to its end; close what it may have opened after all."""
+    try:
+        response = await sending
+    except (Exception, asyncio.CancelledError):  # noqa: BLE001  # nobody waits for it any more
+        sending.cancel()
+    else:
+        await response.aclose()
+    finally:
+        await trace.aclose()
+
+
 class _Trace:
     """What the transport did for one request: enough to know whether the server may have seen it.
 
     A failure before the connection stood is safe to repeat. So is one on a connection kept from
     an earlier request before any byte came back: the server had closed it while it was idle.
+
+    A new connection is remembered: the transport leaves it open when it is cancelled in the middle
+    of the TLS handshake, or for a second time in the middle of its own clean-up.
     """
 
     def __init__(self) -> None:
-        self._connecting = False
+        self._fresh = False
         self._connected = False
+        self._stream: Any = None
 
     async def note(self, event: str, info: Mapping[str, Any]) -> None:
-        if event.startswith("connection.connect_"):
-            self._connecting = True
-            self._connected = event.endswith(".complete")
-        elif event.startswith("connection.start_tls"):
-            self._connected = event.endswith(".complete")
+        step, _, state = event.rpartition(".")
+        if step.startswith(_CONNECTING):
+            self._fresh = True
+            self._connected = state == "complete"
+            # of TCP and TLS the first is the one that owns the socket
+            self._stream = self._stream or info.get("return_value")
 
     def safe_after(self, error: ReflectKitError) -> bool:
-        if self._connecting:
+        if self._fresh:
             return isinstance(error, BackendError) and not self._connected
         return isinstance(error, BackendUnreachable)
+
+    async def aclose(self) -> None:
+        """End the connection if this request made one."""
+        if self._stream is not None:
+            await self._stream.aclose()

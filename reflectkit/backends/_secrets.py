@@ -95,10 +95,11 @@ class Secrets:
             text = text.replace(secret, _HIDDEN)
         return text
 
-    def clean(self, error: ReflectKitError) -> None:
-        """Take secrets out of an error's texts."""
+    def clean(self, error: ReflectKitError) -> ReflectKitError:
+        """Take secrets out of an error's texts, and off it the frames that held raw bytes."""
         error.message, error.hint = self.redact(error.message), self.redact(error.hint)
         error.args = (error.message,)
+        return error.with_traceback(None)
 
 
 def _check(headers: Mapping[str, str]) -> None:

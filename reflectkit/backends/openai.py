@@ -152,17 +152,16 @@ class OpenAIBackend:
         """
         self._check(request)
         deadline = Deadline(self._timeouts)
+        failure: ReflectKitError | None = None
         try:
             model = request.model or await self._find_model(deadline)
             answer = await self._ask(request, model, deadline)
             try:
                 prefix = request.prefix if self._continues == "trailing" else ""
                 stream = ChatStream(answer.content_type, stop=request.stop, prefix=prefix)
-                while not stream.over:
-                    piece = await answer.piece(_AFTERWARDS if stream.complete else None)
-                    if piece is None:
-                        break
-                    for chunk in stream.feed(piece):
+                while not (stream.over or answer.ended):
+                    seconds = _AFTERWARDS if stream.complete else None
+                    for chunk in stream.feed(await answer.piece(seconds)):
                         yield chunk
                 for chunk in stream.finish():
                     yield chunk
@@ -170,8 +169,9 @@ class OpenAIBackend:
             finally:
                 await answer.aclose()
         except ReflectKitError as error:
-            self._secrets.clean(error)
-            raise
+            failure = self._secrets.clean(error)
+        if failure is not None:
+            raise failure
 
     async def models(self) -> tuple[str, ...]:
         """The names of the models that the server offers. Raises ``BackendError``."""
@@ -220,7 +220,7 @@ class OpenAIBackend:
             answer = await self._http.open("POST", _CHAT, deadline, content)
             if 200 <= answer.status < 300:
                 return answer
-            said = await answer.read()
+            said = self._secrets.redact(await answer.read())
             if not self._adapt(answer.status, said, fields):
                 raise await self._refusal(answer, said, fields["model"], deadline)
 
@@ -275,7 +275,7 @@ class OpenAIBackend:
 
     async def _models(self, deadline: Deadline) -> tuple[str, ...]:
         answer = await self._http.open("GET", "/models", deadline)
-        said = await answer.read(_MODEL_LIST)
+        said = self._secrets.redact(await answer.read(_MODEL_LIST))
         if answer.status != 200:
             raise BackendStatus(
                 f"{self._name}/models answered {answer.status}: {_words(said)}".rstrip(": "),

@@ -9,6 +9,9 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line (``sys.argv`` by default) and return its exit code."""
-    from ._run import run
+    try:
+        from ._run import run
 
-    return run(arguments)
+        return run(arguments)
+    except KeyboardInterrupt:  # while the program itself was still being loaded
+        return 130

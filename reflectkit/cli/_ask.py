@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, ReflectKitError
-from ._exits import verdict_on
+from ._exits import complaint, verdict_on
 from ._options import KEY
 from ._printer import Printer, wants_colour
 from ._stdin import is_piped, read_stdin
@@ -40,6 +40,8 @@ PASSED = (
 
 def ask(options: Namespace) -> int:
     """Stream the answer; 0 when it is complete and accepted."""
+    if options.stream and not options.json:
+        raise ConfigurationError("--stream belongs to --json.", hint="Text streams without it.")
     prompt = _prompt(options.prompt)
     report = Lines(options) if options.json else Text(options)
     try:
@@ -64,7 +66,7 @@ def _prompt(words: list[str]) -> str:
 
 
 def _client(options: Namespace) -> Client:
-    from .. import Client
+    from ..client import Client
 
     if options.verbose:
         _log_to_stderr()
@@ -102,8 +104,8 @@ class Text:
         if self._summary and reply.summary:
             self._printer.note(_in_words(reply.summary))
         self._printer.end()
-        if reply.ending != "complete":
-            print(f"reflectkit: the answer is incomplete ({reply.ending}).", file=sys.stderr)
+        if said := complaint(reply):
+            print(f"reflectkit: {said}", file=sys.stderr)
 
     def interrupted(self, _: ReplyStream) -> None:
         self._printer.end()

@@ -10,7 +10,7 @@ from .. import errors
 if TYPE_CHECKING:
     from ..reply import Reply
 
-__all__ = ["EXITS", "Exit", "code_of", "verdict_on"]
+__all__ = ["EXITS", "Exit", "code_of", "complaint", "verdict_on"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +53,18 @@ def code_of(error: BaseException) -> int:
     return next((rows[cls] for cls in type(error).__mro__ if cls in rows), BUG.code)
 
 
+def complaint(reply: Reply) -> str:
+    """Why the answer is not a complete and accepted one ("" if it is)."""
+    rejected = [v.feedback or v.name or "no reason given" for v in reply.verdicts if v.ok is False]
+    if reply.ending != "complete":
+        return f"The answer is incomplete ({reply.ending})."
+    if rejected:
+        return f"The answer was not accepted: {'; '.join(rejected)}."
+    return "" if reply.output else "The answer is empty."
+
+
 def verdict_on(reply: Reply) -> int:
-    """0 for a complete answer that no verdict rejected and that is not empty."""
+    """The code for an answer that came."""
     if reply.ending == "cancelled":
         return INTERRUPTED.code
-    rejected = any(verdict.ok is False for verdict in reply.verdicts)
-    fine = reply.ending == "complete" and not rejected and bool(reply.output)
-    return OK.code if fine else INCOMPLETE.code
+    return INCOMPLETE.code if complaint(reply) else OK.code

@@ -119,7 +119,7 @@ def _model(group: argparse._ArgumentGroup) -> None:
         metavar="WHERE",
         help=f"env:NAME or file:PATH (default: env:{KEY})",
     )
-    add("--timeout", type=_positive, metavar="S", help="seconds that the server may stay silent")
+    add("--timeout", type=_positive, metavar="S", help="seconds for the whole answer")
 
 
 def _sampling(group: argparse._ArgumentGroup) -> None:
@@ -135,8 +135,9 @@ def _parse(parser: argparse.ArgumentParser) -> None:
     add("file", nargs="?", default="-", metavar="FILE", help="'-' or nothing: standard input")
     add("--dialect", default="reflection", metavar="NAME", help="how sections are marked")
     add("--prefilled", action="store_true", help="the opening tag was in the prompt")
-    add("--events", action="store_true", help="one JSON line for each event of the parser")
-    add("--recover", action="store_true", help="find sections by layout if not one tag is there")
+    either = parser.add_mutually_exclusive_group().add_argument
+    either("--events", action="store_true", help="one JSON line for each event of the parser")
+    either("--recover", action="store_true", help="if not one tag is there, go by the layout")
     add("--strict", action="store_true", help="exit 1 when there is any issue")
 
 

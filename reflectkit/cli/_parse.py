@@ -38,11 +38,11 @@ def _read(text: str, options: Namespace) -> tuple[list[ProtocolEvent], Transcrip
 
     parser = protocol.Parser(options.dialect, prefilled=options.prefilled)
     events = [*parser.feed(text), *parser.finish()]
-    transcript = parser.transcript
-    untagged = all(section.kind in ("output", "outside") for section in transcript.sections)
-    if options.recover and untagged:
-        return [], protocol.recover(text)
-    return events, transcript
+    if options.recover:
+        found = protocol.recover(text)
+        if any(issue.kind == "recovered" for issue in found.issues):
+            return [], found
+    return events, parser.transcript
 
 
 def _show(events: list[ProtocolEvent], transcript: Transcript) -> None:

@@ -187,7 +187,7 @@ class LoopbackServer:
                 received, reader, writer
             ):
                 pass
-        except (OSError, asyncio.CancelledError):
+        except (OSError, EOFError, asyncio.CancelledError):
             pass  # the client left, or the server is closing
         finally:
             writer.close()

@@ -217,7 +217,7 @@ def test_thoughts_go_back_only_between_tool_calls() -> None:
 
 
 def test_details_are_joined_for_replay_and_read_once() -> None:
-    pieces = [
+    pieces: list[dict[str, Any]] = [
         {"reasoning": "a", "reasoning_details": [{"type": "reasoning.text", "text": "a"}]},
         {"reasoning_details": [{"type": "reasoning.text", "text": "b", "signature": "s"}]},
         {"reasoning_details": [{"type": "reasoning.encrypted", "data": "zz"}]},

@@ -8,6 +8,7 @@ import signal
 import socket
 
 import pytest
+
 from commands import Command
 from reflectkit.testing.loopback import LoopbackServer, Served, chat, page, refusal
 
@@ -82,6 +83,26 @@ async def test_json_lines_are_events_and_then_the_reply(command: Command) -> Non
     *events, last = [json.loads(line) for line in result.out.splitlines()]
     assert "".join(event.get("source", "") for event in events) == "".join(PIECES)
     assert (last["event"], last["output"]) == ("reply", "28")
+
+
+@pytest.mark.parametrize("show", ["summary", "hidden"])
+@pytest.mark.parametrize("served", [GOOD, GOOD.broken(4, "drop")], ids=["whole", "cut"])
+async def test_no_json_leaks_what_is_not_shown(command: Command, show: str, served: Served) -> None:
+    async with LoopbackServer(served) as server:
+        for more in ([], ["--stream"], ["-v"]):
+            result = await command(*asking(server, "--json", "--show", show, *more))
+            assert "2 + 2" not in result.out + result.err
+            assert "No, 4" not in result.out + result.err
+
+
+async def test_the_log_tells_of_the_call_and_not_of_its_words(command: Command) -> None:
+    async with LoopbackServer(GOOD) as server:
+        result = await command(*asking(server, "-v"))
+    assert result.out.endswith("[output]\n28\n")
+    assert "event='request'" in result.err
+    assert "event='ending'" in result.err
+    assert "7*4" not in result.err
+    assert "No, 4" not in result.err
 
 
 async def test_settings_go_with_the_request(command: Command) -> None:
@@ -165,7 +186,12 @@ async def test_nobody_there(command: Command) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["ask"], ["ask", "  "], ["ask", "--base-url", "not a url", "--model", "m", "hi"]],
+    [
+        ["ask"],
+        ["ask", "  "],
+        ["ask", "--base-url", "not a url", "--model", "m", "hi"],
+        ["ask", "--stream", "hi"],
+    ],
 )
 async def test_what_cannot_be_sent_is_a_usage_error(command: Command, arguments: list[str]) -> None:
     result = await command(*arguments)

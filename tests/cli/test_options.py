@@ -66,6 +66,7 @@ def test_a_key_file_of_several_lines_is_refused_and_not_shown(
         ["ask", "--timeout", "0", "hi"],
         ["ask", "--temp", "1", "hi"],
         ["parse", "a", "b"],
+        ["parse", "--events", "--recover"],
     ],
     ids=" ".join,
 )

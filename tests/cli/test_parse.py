@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
+
 from commands import Command
 
 
@@ -36,9 +38,9 @@ async def test_sections_are_told_apart(command: Command) -> None:
 async def test_issues_have_a_line_and_a_column(command: Command) -> None:
     result = await command("parse", stdin=UNCLOSED)
     assert result.code == 0
-    places = dict(line.split()[:2][::-1] for line in result.out.split("[issues]\n")[1].splitlines())
-    assert set(places) == {"unclosed_thinking", "missing_output"}
-    assert all(len(place.split(":")) == 2 for place in places.values())
+    issues = result.out.split("[issues]\n")[1]
+    assert re.search(r"^1:1 unclosed_thinking\b|^2:7 unclosed_thinking\b", issues, re.MULTILINE)
+    assert re.search(r"^\d+:\d+ missing_output\b", issues, re.MULTILINE)
 
 
 @pytest.mark.parametrize(("text", "code"), [(ANSWER, 0), (UNCLOSED, 1)])
@@ -103,3 +105,45 @@ async def test_an_empty_text_is_an_answer_without_sections(command: Command) -> 
     result = await command("parse", "--json", stdin="")
     assert result.code == 0
     assert json.loads(result.out)["output"] == ""
+
+
+TAGLESS = """\
+First, let's work it out step by step:
+
+1. Alice has 3 brothers.
+2. Each brother has Alice and her 2 sisters.
+
+
+Let's double-check this logic:
+- All siblings share the same sisters.
+This reasoning appears to be correct.
+
+
+3. So each brother has 3 sisters.
+
+
+
+
+### Answer: 3
+"""
+
+
+async def test_sections_without_tags_are_recovered_when_asked(command: Command) -> None:
+    plain = json.loads((await command("parse", "--json", stdin=TAGLESS)).out)
+    found = json.loads((await command("parse", "--json", "--recover", stdin=TAGLESS)).out)
+    assert plain["thinking"] is None
+    assert found["output"] == "### Answer: 3"
+    assert "recovered" in {issue["kind"] for issue in found["issues"]}
+    assert 0 < found["confidence"] <= 1
+
+
+async def test_recovered_sections_are_shown_without_losing_a_word(command: Command) -> None:
+    result = await command("parse", "--recover", stdin=TAGLESS)
+    shown = re.sub(r"(?m)^\[(thinking|reflection|output)\]$", "", result.out.split("[issues]")[0])
+    assert shown.split() == TAGLESS.split()
+    assert result.out.count("[output]") == 1
+
+
+async def test_tagged_text_is_not_recovered(command: Command) -> None:
+    with_flag = await command("parse", "--json", "--recover", stdin=ANSWER)
+    assert with_flag == await command("parse", "--json", stdin=ANSWER)

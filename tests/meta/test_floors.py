@@ -6,9 +6,9 @@ import shutil
 from pathlib import Path
 
 import pytest
-import rooms
 
 import reflectkit
+import rooms
 
 PACKAGE = Path(reflectkit.__file__).parent
 
@@ -24,6 +24,7 @@ def test_every_import_is_seen() -> None:
     assert ("reflectkit.backends.base", "reflectkit.messages") in seen
 
 
+ALREADY = rooms.complaints(PACKAGE)
 PLANTED = {
     "ground reads a backend": ("errors.py", "from .backends import base", "reaches down"),
     "ground reads a machine": ("events.py", "import reflectkit.protocol", "reaches down"),
@@ -51,12 +52,10 @@ PLANTED = {
 def test_a_planted_import_is_found(where: str, line: str, why: str, tmp_path: Path) -> None:
     copy = tmp_path / "reflectkit"
     shutil.copytree(PACKAGE, copy, ignore=shutil.ignore_patterns("__pycache__", "*.gguf"))
-    (copy / "client.py").touch()
-    already = rooms.complaints(copy)
     target = copy / where
     target.parent.mkdir(exist_ok=True)
     before = target.read_text("utf-8") if target.exists() else ""
     target.write_text(f"{before}\n{line}\n", "utf-8")
-    found = [complaint for complaint in rooms.complaints(copy) if complaint not in already]
+    found = [complaint for complaint in rooms.complaints(copy) if complaint not in ALREADY]
     assert len(found) == 1
     assert why in found[0]

@@ -6,9 +6,8 @@ import ast
 import statistics
 from pathlib import Path
 
-import rooms
-
 import reflectkit
+import rooms
 
 PACKAGE = Path(reflectkit.__file__).parent
 LONGEST_MODULE = 500

@@ -1,0 +1,65 @@
+"""The stages of training as data: what follows what, on how many tokens, with which mix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from render import Habits
+from samples import Mix
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stretch of training. `mixes` are (from this token on, mix).
+
+    The learning rate holds and then falls to nothing over the last share `decay` of a schedule;
+    a schedule of `whole` tokens may span several stages, `before` of them in earlier ones.
+    With `own_errors`, planted results are partly what the model itself would wrongly write.
+    """
+
+    name: str
+    parent: str
+    tokens: int
+    mixes: tuple[tuple[int, Mix], ...]
+    decay: float = 0.0
+    before: int = 0
+    whole: int = 0
+    own_errors: bool = False
+    warm: bool = False
+    seed: int = 7
+    shape: dict[str, int] = field(default_factory=dict)
+
+    def rate(self, tokens: int) -> float:
+        """The share of the peak learning rate after so many tokens of this stage."""
+        whole = self.whole or self.tokens
+        left = whole - self.before - tokens
+        return max(0.0, min(1.0, left / (whole * self.decay))) if self.decay else 1.0
+
+    def mix_at(self, tokens: int) -> Mix:
+        """The mix in force after so many tokens."""
+        return [mix for start, mix in self.mixes if start <= tokens][-1]
+
+
+EASY = Mix(drills=0.5, sizes=(1, 1, 2), top=100, retry=0.05, second=0.02)
+MIDDLE = Mix(drills=0.5, sizes=(1, 2, 2, 3), top=200)
+FULL = Mix(drills=0.45, top=400)
+BASE = replace(FULL, drills=0.35)
+# Verdicts first in dense pages, with many mistakes; then in chains, with fewer.
+CHECK = replace(
+    FULL, drills=0.6, check_drills=1.0, spelling=0.2, plain=0.05, thinking=0.2, reflection=1.0,
+    habits=Habits(reflect=True, wrong_draft=0.4, wrong_check=0.06),
+)  # fmt: skip
+REFLECT = replace(
+    FULL, drills=0.35, check_drills=0.7, plain=0.12, thinking=0.3, reflection=1.0,
+    habits=Habits(reflect=True, wrong_draft=0.25, wrong_check=0.06),
+)  # fmt: skip
+
+M = 1_000_000
+TABLE = (
+    Stage("trunk", "", 3_868_000, ((0, EASY), (M, MIDDLE), (3 * M, FULL)), warm=True),
+    Stage("base", "trunk", 20 * M, ((0, BASE),), decay=0.75),
+    Stage("check", "trunk", 10 * M, ((0, CHECK), (3 * M, REFLECT)), decay=0.75, whole=20 * M),
+    Stage("reflect", "check", 10 * M, ((0, REFLECT),), decay=0.75, whole=20 * M, before=10 * M,
+          own_errors=True),
+)  # fmt: skip
+STAGES = {stage.name: stage for stage in TABLE}

@@ -1,0 +1,64 @@
+"""The parts of the pages that are drawn from the code: ``make drawn`` writes them, a test compares.
+
+A part stands between ``<!-- drawn: name -->`` and ``<!-- end -->``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import reflectkit
+import rooms
+from reflectkit.cli._exits import EXITS
+
+DOCS = Path(__file__).parents[2] / "docs"
+PART = re.compile(r"(?P<head><!-- drawn: (?P<name>\w+) -->\n).*?(?P<tail><!-- end -->)", re.DOTALL)
+
+
+def floors() -> str:
+    return f"```text\n{rooms.drawing(Path(reflectkit.__file__).parent)}\n```"
+
+
+def exits() -> str:
+    rows = [f"| {row.code} | {row.meaning} |" for row in EXITS]
+    return "\n".join(["| code | meaning |", "|---:|---|", *rows])
+
+
+def names() -> str:
+    """Every public name with its home and the first paragraph that it says of itself."""
+    public = sorted(name for name in reflectkit.__all__ if not name.startswith("_"))
+    rows = [_row(name) for name in public]
+    return "\n".join(["| name | from | |", "|---|---|---|", *rows])
+
+
+def _row(name: str) -> str:
+    value = getattr(reflectkit, name)
+    members = typing.get_args(value)
+    text = f"Any of {', '.join(f'`{m.__name__}`' for m in members)}." if members else _said(value)
+    home = getattr(members[0] if members else value, "__module__", "reflectkit")
+    return f"| `{name}` | `{home}` | {text} |"
+
+
+def _said(value: object) -> str:
+    paragraph = (inspect.getdoc(value) or "").split("\n\n")[0]
+    return " ".join(paragraph.split()).replace("``", "`").replace("|", "\\|")
+
+
+PARTS: Mapping[str, Callable[[], str]] = {"floors": floors, "exits": exits, "names": names}
+
+
+def drawn(page: str) -> str:
+    """The page with every part drawn anew."""
+    return PART.sub(lambda m: f"{m['head']}\n{PARTS[m['name']]()}\n\n{m['tail']}", page)
+
+
+if __name__ == "__main__":
+    for path in sorted(DOCS.rglob("*.md")):
+        before = path.read_text("utf-8")
+        if (after := drawn(before)) != before:
+            path.write_text(after, "utf-8")
+            print(f"drew {path.relative_to(DOCS.parent)}")

@@ -1,0 +1,8 @@
+"""The recipe is a folder of scripts: its modules are found by path."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "cookbook" / "tuning"))
