@@ -208,7 +208,11 @@ def _serve(settings: Settings, door: _Door) -> Any:
             hint='Install it with: pip install "reflectkit[local]"',
         ) from error
     try:
-        return xllamacpp.Server(_params(xllamacpp, settings, door))
+        server = xllamacpp.Server(_params(xllamacpp, settings, door))
+        # Its main loop may not run yet, and a server that is freed before it does hangs for good.
+        # This question is answered by that loop.
+        server.handle_metrics()
+        return server
     except RuntimeError as error:
         raise ConfigurationError(
             f"llama.cpp could not load the model file {settings.path}.",
@@ -247,7 +251,8 @@ def _lock_door(params: Any, door: _Door) -> None:
     params.cors_origins = ""
     params.n_threads_http = 2
     params.ui = False
-    params.endpoint_slots = params.endpoint_props = params.endpoint_metrics = False
+    params.endpoint_slots = params.endpoint_props = False
+    params.endpoint_metrics = True  # counts alone; our way to wait for the server's main loop
 
 
 # --- sharing -------------------------------------------------------------------------------------
@@ -271,6 +276,7 @@ class _Shared:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._slots: dict[Settings, _Slot] = {}
+        self._engines: list[Engine] = []
         self._forked = False
 
     def acquire(self, settings: Settings, lease: int) -> Engine:
@@ -284,9 +290,15 @@ class _Shared:
         with self._lock:
             slot = self._slots.setdefault(settings, _Slot())
         with slot.lock:
-            slot.engine = slot.engine or Engine(settings)
+            slot.engine = slot.engine or self._load(settings)
             slot.leases.add(lease)
             return slot.engine
+
+    def _load(self, settings: Settings) -> Engine:
+        engine = Engine(settings)
+        with self._lock:
+            self._engines = [*self.engines(), engine]
+        return engine
 
     def release(self, settings: Settings, lease: int) -> None:
         """Give a lease back; the last one closes the engine."""
@@ -299,8 +311,8 @@ class _Shared:
         engine.close()
 
     def engines(self) -> list[Engine]:
-        """Those that are open."""
-        return [slot.engine for slot in list(self._slots.values()) if slot.engine]
+        """Those that are open, or closing with an answer still under way."""
+        return [engine for engine in self._engines if not engine.closed.is_set()]
 
     def at_exit(self) -> None:
         """Stop all before the interpreter goes: its threads would wake up in a dead process."""
@@ -314,7 +326,7 @@ class _Shared:
         for engine in engines:
             engine.abandon()
         self._forked = self._forked or bool(engines)
-        self._lock, self._slots = threading.Lock(), {}
+        self._lock, self._slots, self._engines = threading.Lock(), {}, []
 
 
 _SHARED: Final = _Shared()

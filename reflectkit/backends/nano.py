@@ -60,11 +60,11 @@ _SEEDS: Final = 0xFFFFFFFF
 
 
 def embedded_models() -> dict[str, Path]:
-    """The weights that are shipped: name -> file."""
+    """The weights that are shipped: name -> file. ``nano-x`` lies in ``x.gguf``."""
     from importlib.resources import files
 
     folder = Path(str(files("reflectkit.models").joinpath("weights")))
-    return {path.stem: path for path in sorted(folder.glob("*.gguf"))}
+    return {f"nano-{path.stem}": path for path in sorted(folder.glob("*.gguf"))}
 
 
 class NanoBackend:
@@ -97,8 +97,10 @@ class NanoBackend:
     ) -> None:
         _check_at_least(threads=(threads, 1), context=(context, 32), parallel=(parallel, 1))
         _check_at_least(gpu_layers=(gpu_layers, -1))
-        self.path, self._embedded = _find(model)
-        self.model = self.path.stem
+        shipped = embedded_models()
+        self._embedded = model in shipped
+        self.path = shipped[str(model)] if self._embedded else _find(model, shipped)
+        self.model = str(model) if self._embedded else self.path.stem
         header = read_header(self.path)
         _check_template(header, chat_template)
         _check_engine()
@@ -218,11 +220,7 @@ class NanoBackend:
 # --- before --------------------------------------------------------------------------------------
 
 
-def _find(model: str | os.PathLike[str]) -> tuple[Path, bool]:
-    """The file, and whether it is one of ours."""
-    shipped = embedded_models()
-    if isinstance(model, str) and model in shipped:
-        return shipped[model], True
+def _find(model: str | os.PathLike[str], shipped: Mapping[str, Path]) -> Path:
     text = os.fspath(model)
     if not text or (isinstance(model, str) and not _looks_like_path(text)):
         names = ", ".join(shipped) or "none in this installation"
@@ -230,7 +228,7 @@ def _find(model: str | os.PathLike[str]) -> tuple[Path, bool]:
             f"There is no embedded model {text!r}.",
             hint=f"There are: {names}. A model file is named by its path, ending in .gguf.",
         )
-    return Path(text).expanduser(), False
+    return Path(text).expanduser()
 
 
 def _looks_like_path(text: str) -> bool:

@@ -55,10 +55,9 @@ async def gather(backend: OpenAIBackend, request: Request = ASK) -> tuple[str, B
 async def test_text_comes_before_the_error(fault: str, cut: int | None) -> None:
     served, kind, words = BREAKS[fault]
     served = served.cut(cut) if cut else served
+    timeouts = Timeouts(between=0.3 if fault == "stall" else 30.0)
     async with LoopbackServer(served) as server:
-        async with OpenAIBackend(
-            server.url, model="m", timeout=Timeouts(between=0.1), api_key=KEY
-        ) as backend:
+        async with OpenAIBackend(server.url, model="m", timeout=timeouts, api_key=KEY) as backend:
             text, error = await gather(backend)
             assert text == "so"
             assert type(error) is kind

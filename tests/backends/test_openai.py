@@ -399,9 +399,9 @@ async def test_the_environments_proxy_is_not_used_unasked(monkeypatch: pytest.Mo
     ("served", "timeouts", "words"),
     [
         (Served(("stall",), status=0), Timeouts(first=0.05), "no answer began within 0.05 s"),
-        (Served(("stall",)), Timeouts(first=0.05), "no byte of the answer came within 0.05 s"),
-        (chat("so", "x").broken(2, "stall"), Timeouts(between=0.05), "no further byte"),
-        (chat("so", "x").broken(2, "stall"), Timeouts(total=0.1), "not complete within 0.1 s"),
+        (Served(("stall",)), Timeouts(first=0.5), "no byte of the answer came within 0.5 s"),
+        (chat("so", "x").broken(2, "stall"), Timeouts(between=0.2), "no further byte"),
+        (chat("so", "x").broken(2, "stall"), Timeouts(total=0.4), "not complete within 0.4 s"),
     ],
 )
 async def test_time_outs(served: Served, timeouts: Timeouts, words: str) -> None:
@@ -418,10 +418,10 @@ async def test_a_slow_first_byte_is_waited_for() -> None:
     gate = asyncio.Event()
     async with (
         LoopbackServer(chat("ok").insert(0, gate.wait)) as server,
-        OpenAIBackend(server.url, model="m", timeout=Timeouts(between=0.05)) as backend,
+        OpenAIBackend(server.url, model="m", timeout=Timeouts(between=0.4)) as backend,
     ):
         asking = asyncio.create_task(text_of(backend))
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.6)
         assert not asking.done()
         gate.set()
         assert await asking == "ok"
