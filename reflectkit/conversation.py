@@ -54,7 +54,7 @@ def asked(
     return (*head, *(_sent(m, suffix, neutral) for m in turns))
 
 
-def _listed(prompt: Prompt) -> list[Turn]:
+def _listed(prompt: object) -> list[object]:
     if isinstance(prompt, str):
         return [Message("user", prompt)]
     if isinstance(prompt, Message | Mapping):

@@ -63,12 +63,11 @@ class _Take:
         self.finish = chunk.finish or self.finish
         self.model = chunk.model or self.model
         events = self.reader.feed(chunk)
-        return self.screen.feed(events, self.reader.unsettled)
+        return self.screen.feed(events, self.reader.progress)
 
     def end(self) -> list[ProtocolEvent]:
-        # A response that was cut off leaves in doubt what was in doubt.
-        unsettled = None if self._complete else self.reader.unsettled
-        return self.screen.feed(self.reader.finish(), unsettled)
+        progress = self.reader.progress
+        return self.screen.feed(self.reader.finish(), progress)
 
     def rest(self) -> list[ProtocolEvent]:
         return self.screen.finish(self.visible(complete=self._complete))
@@ -131,12 +130,10 @@ class Run:
     @property
     def usage(self) -> Usage:
         """What the call has cost so far; an estimate while an attempt is under way."""
-        running = [self._take.accounted()] if self._running else []
-        return reduce(add, [*(a.usage for a in self._attempts), *running], Usage())
-
-    @property
-    def _running(self) -> bool:
-        return self._take is not None and self._take.number > len(self._attempts)
+        known = [a.usage for a in self._attempts]
+        if self._take is not None and self._take.number > len(self._attempts):
+            known.append(self._take.accounted())
+        return reduce(add, known, Usage())
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Everything that happens, in order, as far as it may be seen.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .events import (
     Corrected,
@@ -25,7 +25,7 @@ from .reply import Issue, IssueKind, Section, Transcript
 if TYPE_CHECKING:
     from .protocol import Dialect
 
-__all__ = ["Reader", "Reading", "shifted"]
+__all__ = ["Progress", "Reader", "Reading", "shifted"]
 
 _REASONING = ("thinking", "reflection")
 
@@ -46,6 +46,17 @@ class Reading:
     expected: frozenset[IssueKind] = frozenset()
 
 
+class Progress(NamedTuple):
+    """How certain the events so far are.
+
+    ``unsettled``: where text begins whose kind later text may still change (None: nowhere).
+    ``rereads``: how often text that had been told of was read again.
+    """
+
+    unsettled: int | None
+    rereads: int
+
+
 class Reader:
     """Reads one response. Pure: chunks in, events out, a transcript at any time."""
 
@@ -55,6 +66,7 @@ class Reader:
         self._parser = Parser(reading.dialect, reading.prefilled)
         self._in_field = False
         self._base = (0, 0)
+        self._rereads = 0
         self._tool_calls: tuple[ToolCall, ...] = ()
         self._payload: Mapping[str, Any] | None = None
 
@@ -76,10 +88,11 @@ class Reader:
         return self._placed(self._parser.finish())
 
     @property
-    def unsettled(self) -> int | None:
-        """Where text begins whose kind later text may still change; None if there is none."""
+    def progress(self) -> Progress:
+        """How certain the events so far are."""
         place = self._parser.unsettled
-        return None if place is None else place + self._base[1]
+        unsettled = None if place is None else place + self._base[1]
+        return Progress(unsettled, self._rereads + self._parser.rereads)
 
     @property
     def transcript(self) -> Transcript:
@@ -111,6 +124,7 @@ class Reader:
         part = self._parser.transcript
         self._done.append(part)
         self._base = (self._base[0] + len(part.sections), self._base[1] + len(part.source))
+        self._rereads += self._parser.rereads
         self._parser = Parser(self._reading.dialect)
         return events
 
