@@ -67,7 +67,7 @@ class _Take:
 
     def end(self) -> list[ProtocolEvent]:
         progress = self.reader.progress
-        return self.screen.feed(self.reader.finish(), progress)
+        return self.screen.feed(self.reader.finish(truncated=self.finish == "length"), progress)
 
     def rest(self) -> list[ProtocolEvent]:
         return self.screen.finish(self.visible(complete=self._complete))

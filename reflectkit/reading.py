@@ -20,6 +20,7 @@ from .events import (
 )
 from .messages import Chunk, ToolCall
 from .protocol import Parser
+from .protocol.recover import recover
 from .reply import Issue, IssueKind, Section, Transcript
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ class Reader:
         self._in_field = False
         self._base = (0, 0)
         self._rereads = 0
+        self._recovered: Transcript | None = None
         self._tool_calls: tuple[ToolCall, ...] = ()
         self._payload: Mapping[str, Any] | None = None
 
@@ -83,9 +85,19 @@ class Reader:
             events += self._placed(self._parser.feed(chunk.text))
         return events
 
-    def finish(self) -> list[ProtocolEvent]:
-        """The response is over: what was held back comes now."""
-        return self._placed(self._parser.finish())
+    def finish(self, *, truncated: bool = False) -> list[ProtocolEvent]:
+        """The response is over (``truncated``: at the token limit): what was held back comes now.
+
+        Sections found by layout are told as corrections of the text outside.
+        """
+        events = self._placed(self._parser.finish())
+        if not self._reading.recover or self._done or self._in_field:
+            return events
+        found = recover(self._parser.transcript.source, truncated=truncated)
+        if all(i.kind != "recovered" for i in found.issues):
+            return events
+        self._recovered = found
+        return [*events, *(Corrected(s.start, s.end, "outside", s.kind) for s in found.sections)]
 
     @property
     def progress(self) -> Progress:
@@ -97,7 +109,7 @@ class Reader:
     @property
     def transcript(self) -> Transcript:
         """What was read so far (after ``finish``: all of it)."""
-        last = self._parser.transcript
+        last = self._recovered or self._parser.transcript
         whole = _joined([*self._done, last]) if self._done else last
         return replace(
             whole,
@@ -106,13 +118,6 @@ class Reader:
             tool_calls=(*whole.tool_calls, *self._tool_calls),
         )
 
-    @property
-    def untagged(self) -> bool:
-        """Not one tag was seen and nothing came separated."""
-        seen = self.transcript
-        plain = all(s.end - s.start == len(s.text) for s in seen.sections)
-        return plain and all(s.kind in ("outside", "output") for s in seen.sections)
-
     def _turn(self, *, field: bool) -> list[ProtocolEvent]:
         """Marked content and separated reasoning take turns: each stretch has its parser."""
         if field == self._in_field:
@@ -120,7 +125,7 @@ class Reader:
         self._in_field = field
         if not self._reading.scan or not (self._done or self._parser.transcript.source):
             return []
-        events = self.finish()
+        events = self._placed(self._parser.finish())
         part = self._parser.transcript
         self._done.append(part)
         self._base = (self._base[0] + len(part.sections), self._base[1] + len(part.source))

@@ -87,6 +87,7 @@ class _Job(Generic[T]):
     def _report(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
             self._done.cancel()
+            self._done.set_running_or_notify_cancel()  # wakes those who wait
         elif (error := task.exception()) is not None:
             self._done.set_exception(error)
         else:
