@@ -35,6 +35,10 @@ _CONNECTING: Final = ("connection.connect_", "connection.start_tls")
 _SHORT: Final = 10.0
 #: seconds for the last bytes after an answer is complete, so that the connection can be used again
 _DRAIN: Final = 0.05
+#: and how many pieces of them
+_DRAINED: Final = 4
+#: idle connections that are kept for later requests
+_KEPT: Final = 20
 
 
 class Deadline:
@@ -107,8 +111,9 @@ class Answer:
 
     async def drain(self) -> None:
         """Read the last bytes of a complete answer, if they are there already."""
-        while not self.ended:
-            await self.piece(_DRAIN)
+        for _ in range(_DRAINED):
+            if not self.ended:
+                await self.piece(_DRAIN)
 
     async def aclose(self) -> None:
         """Give the connection back, or end it if the body was not read to its end."""
@@ -225,9 +230,20 @@ class Http:
         task.add_done_callback(self._closing.discard)
 
     async def _once(self, method: str, path: str, deadline: Deadline, content: bytes) -> _Outcome:
+        """One attempt. Kept connections that turn out to be closed do not count as one."""
+        outcome = _Outcome()
+        for _ in range(_KEPT + 1):  # each turn uses up one of them, and a new one is never stale
+            trace = _Trace()
+            outcome = await self._try(method, path, deadline, content, trace)
+            if not trace.stale_after(outcome.error):
+                break
+        return outcome
+
+    async def _try(
+        self, method: str, path: str, deadline: Deadline, content: bytes, trace: _Trace
+    ) -> _Outcome:
         import httpx
 
-        trace = _Trace()
         client = self._open_client()
         request = client.build_request(
             method,
@@ -273,7 +289,7 @@ class Http:
             self._client = httpx.AsyncClient(
                 headers=self._secrets.headers(),
                 timeout=None,
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT),
                 trust_env=self._trust_env,
                 verify=not plain,
                 follow_redirects=False,
@@ -327,8 +343,8 @@ async def _settle(sending: asyncio.Future[httpx.Response], trace: _Trace) -> Non
 class _Trace:
     """What the transport did for one request: enough to know whether the server may have seen it.
 
-    A failure before the connection stood is safe to repeat. So is one on a connection kept from
-    an earlier request before any byte came back: the server had closed it while it was idle.
+    A failure before the connection stood is safe to repeat. When a connection kept from an earlier
+    request ends before any byte came back, it was stale: the server had closed it while idle.
 
     A new connection is remembered: the transport leaves it open when it is cancelled in the middle
     of the TLS handshake, or for a second time in the middle of its own clean-up.
@@ -348,9 +364,10 @@ class _Trace:
             self._stream = self._stream or info.get("return_value")
 
     def safe_after(self, error: ReflectKitError) -> bool:
-        if self._fresh:
-            return isinstance(error, BackendError) and not self._connected
-        return isinstance(error, BackendUnreachable)
+        return self._fresh and isinstance(error, BackendError) and not self._connected
+
+    def stale_after(self, error: ReflectKitError | None) -> bool:
+        return not self._fresh and isinstance(error, BackendUnreachable)
 
     async def aclose(self) -> None:
         """End the connection if this request made one."""

@@ -39,6 +39,7 @@ _OPTIONAL: Final = frozenset(
         "skip_special_tokens",
         "spaces_between_special_tokens",
         "include_reasoning",
+        "chat_template_kwargs",
         "return_progress",
         "cache_prompt",
         "top_k",

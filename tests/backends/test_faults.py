@@ -256,6 +256,17 @@ async def test_an_abandoned_stream_is_closed_when_its_reader_is_gone() -> None:
         await server.quiet(connections=True)
 
 
+async def test_a_server_that_talks_on_after_the_end_is_left() -> None:
+    served = chat("so")
+    endless = Served((*served.steps, *[b": more\n"] * 100_000), headers=served.headers)
+    async with LoopbackServer(endless) as server:
+        async with OpenAIBackend(server.url, model="m") as backend:
+            assert await gather(backend) == ("so", None)
+            await server.quiet()
+        await server.quiet(connections=True)
+        assert server.abandoned == 1
+
+
 async def test_fifty_streams_at_once() -> None:
     def answer(received: Received) -> Served:
         name = received.json["messages"][0]["content"]

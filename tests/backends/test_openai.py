@@ -304,15 +304,16 @@ VANISH = Served(("drop",), status=0)
 
 async def test_a_kept_connection_that_the_server_closed_is_replaced() -> None:
     """The server closes the connection as the second request comes, as after its idle time."""
-    naps = Naps()
     async with (
-        LoopbackServer(chat("ok"), VANISH, chat("again")) as server,
-        OpenAIBackend(server.url, model="m", retries=napping(naps)) as backend,
+        LoopbackServer(chat("ok"), VANISH, chat("again"), VANISH) as server,
+        OpenAIBackend(server.url, model="m", retries=0) as backend,
     ):
         assert await text_of(backend) == "ok"
         assert await text_of(backend) == "again"
         assert server.accepted == 2
-    assert len(naps.seconds) == 1
+        with pytest.raises(BackendUnreachable):
+            await text_of(backend)
+        assert server.accepted == 3
 
 
 async def test_a_new_connection_that_closes_unanswered_is_not_tried_again() -> None:
