@@ -47,10 +47,8 @@ _NEUTRAL: Final[Mapping[str, Any]] = {
 }
 #: text is never split on llama.cpp's side, and every chunk says how many tokens there were
 _WIRE: Final[Mapping[str, Any]] = {"reasoning_format": "none", "timings_per_token": True}
-#: the tags that some models keep as control tokens, which llama.cpp hides unless told otherwise
-_TAGS: Final = frozenset(
-    f"<{slash}{name}>" for slash in ("", "/") for name in ("thinking", "reflection", "output")
-)
+#: markers of dialects that are more than one token, by the token that shows them
+_CHANNELS: Final = ("<|channel|>", "<|channel>")
 _CONTROL: Final = 3
 _ENDS: Final = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
 _SMALL: Final = 64 << 20
@@ -116,7 +114,7 @@ class NanoBackend:
             parallel=parallel,
             gpu_layers=gpu_layers,
             special=bool(self._ends),
-            reuse=not self._embedded,
+            small=_is_small(self.path),
             chat_template=chat_template or "",
             verbose=verbose,
         )
@@ -284,12 +282,27 @@ def _context(header: Header, wanted: int | None) -> int:
     return wanted or min(trained, _CONTEXT)
 
 
+def _is_small(path: Path) -> bool:
+    return path.stat().st_size < _SMALL
+
+
 def _default_threads(path: Path) -> int:
     """One for a small model, where a second thread only waits for the first."""
-    if path.stat().st_size < _SMALL:
+    if _is_small(path):
         return 1
     able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(able or 1, 8)
+
+
+def _markers() -> Iterator[str]:
+    """What the known dialects mark sections with, where a single token can be it."""
+    from ..protocol import DIALECTS
+
+    yield from _CHANNELS
+    for dialect in DIALECTS.values():
+        for section in dialect.sections.values():
+            for marker in (*section.open, *section.close):
+                yield from (f"<{marker}>", f"</{marker}>") if dialect.match == "xml" else (marker,)
 
 
 def _visible_ends(header: Header) -> tuple[str, ...]:
@@ -299,8 +312,8 @@ def _visible_ends(header: Header) -> tuple[str, ...]:
     """
     tokens = header.array("tokenizer.ggml.tokens")
     kinds = header.array("tokenizer.ggml.token_type")
-    pairs = zip(tokens, kinds, strict=False)
-    if not any(kind == _CONTROL and token in _TAGS for token, kind in pairs):
+    control = {t for t, kind in zip(tokens, kinds, strict=False) if kind == _CONTROL}
+    if control.isdisjoint(_markers()):
         return ()
     ids = {header.number(key) for key in _ENDS if header.get(key) is not None}
     return tuple(tokens[i] for i in sorted(ids) if i < len(tokens))

@@ -148,21 +148,21 @@ def write_chain(
     context: int = 512,
     tags_are_control: bool = False,
     version: int = 3,
-    **metadata: object,
+    metadata: Mapping[str, object] | None = None,
 ) -> Path:
     """Write a model that follows ``table`` to ``path``, and return the path.
 
     Keys and followers are single characters, the tags, ``<|eot_id|>``, or one of ``words``, which
     become tokens (a word that the Llama-3 pattern splits is never found in a prompt). After a
     token that has no row anything may come. A prompt ends in two line feeds, which are one token,
-    so an answer begins with what follows that. ``tags_are_control`` makes the tags special tokens, as in Reflection 70B.
-    ``metadata`` replaces or adds entries of the header.
+    so an answer begins with what follows that. ``tags_are_control`` makes the tags special tokens,
+    as in Reflection 70B. ``metadata`` replaces or adds entries of the header.
     """
     tokens, kinds = _vocabulary(words, tags_are_control)
     index = {token: i for i, token in enumerate(tokens)}
     spelled = {_key(a, index): {_key(b, index): w for b, w in f.items()} for a, f in table.items()}
     tensors = _tensors(_head(spelled, index))
-    values = _metadata(tokens, kinds, context) | metadata
+    values = _metadata(tokens, kinds, context) | dict(metadata or {})
     head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(values))
     head += b"".join(_string(k) + _value(v) for k, v in values.items())
     path.write_bytes(_with_tensors(head, tensors))
