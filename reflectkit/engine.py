@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from . import _log
 from .budget import accounted
 from .correction.policy import ENDINGS, is_live
+from .display import Display
 from .errors import BackendError, ConfigurationError, ReflectKitError
 from .events import AttemptEnded, AttemptStarted, Event, ProtocolEvent
 from .messages import Chunk, FinishReason, Request, Usage
@@ -42,6 +43,8 @@ class Plan:
     reading: Reading = field(default_factory=Reading)
     mode: Mode = "plain"
     show: Show = "full"
+    #: tags in the prompt were made inert, and what repeats them is shown as it was meant
+    restore: bool = False
 
 
 class _Take:
@@ -63,12 +66,11 @@ class _Take:
         self.finish = chunk.finish or self.finish
         self.model = chunk.model or self.model
         events = self.reader.feed(chunk)
-        return self.screen.feed(events, self.reader.unsettled)
+        return self.screen.feed(events, self.reader.progress)
 
     def end(self) -> list[ProtocolEvent]:
-        # A response that was cut off leaves in doubt what was in doubt.
-        unsettled = None if self._complete else self.reader.unsettled
-        return self.screen.feed(self.reader.finish(), unsettled)
+        progress = self.reader.progress
+        return self.screen.feed(self.reader.finish(truncated=self.finish == "length"), progress)
 
     def rest(self) -> list[ProtocolEvent]:
         return self.screen.finish(self.visible(complete=self._complete))
@@ -117,6 +119,8 @@ class Run:
         self._attempts: list[Attempt] = []
         self._take: _Take | None = None
         self._text = AnswerText()
+        dialect = plan.reading.dialect
+        self._display = (Display(dialect), Display(dialect)) if plan.restore else None
         self.reply: Reply | None = None
         #: certain answer text that nobody has taken yet
         self.answer: deque[str] = deque()
@@ -126,17 +130,18 @@ class Run:
         """What may be seen of the latest attempt so far."""
         if self.reply is not None:
             return self.reply.transcript
-        return self._take.visible(complete=False) if self._take else Transcript()
+        if self._take is None:
+            return Transcript()
+        seen = self._take.visible(complete=False)
+        return self._display[0].transcript(seen) if self._display else seen
 
     @property
     def usage(self) -> Usage:
         """What the call has cost so far; an estimate while an attempt is under way."""
-        running = [self._take.accounted()] if self._running else []
-        return reduce(add, [*(a.usage for a in self._attempts), *running], Usage())
-
-    @property
-    def _running(self) -> bool:
-        return self._take is not None and self._take.number > len(self._attempts)
+        known = [a.usage for a in self._attempts]
+        if self._take is not None and self._take.number > len(self._attempts):
+            known.append(self._take.accounted())
+        return reduce(add, known, Usage())
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Everything that happens, in order, as far as it may be seen.
@@ -172,7 +177,8 @@ class Run:
             raise
         for event in self._seen(take, take.end()):
             yield event
-        for event in take.rest():
+        rest = take.rest()
+        for event in self._display[0].events(rest) if self._display else rest:
             yield event
         attempt = await take.attempt()
         self._attempts.append(attempt)
@@ -181,12 +187,19 @@ class Run:
 
     def _seen(self, take: _Take, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
         """Passes ``events`` on and puts aside the answer text that became certain with them."""
+        certain = take.screen.settled
+        if self._display:
+            events, certain = self._display[0].events(events), self._display[1].events(certain)
         if take.number == 1 and is_live(self._plan.policy):
-            self.answer += self._text.feed(take.screen.settled)
+            self.answer += self._text.feed(certain)
         return events
 
     def _conclude(self, reply: Reply) -> None:
-        shown = concealed(replace(reply, mode=self._plan.mode), self._plan.show)
+        provider = getattr(self._plan.backend, "provider", "")
+        whole = replace(reply, mode=self._plan.mode, provider=provider)
+        shown = concealed(whole, self._plan.show)
+        if self._display:
+            shown = self._display[0].reply(shown)
         rest = self._text.finish(shown.output)
         if rest:
             self.answer.append(rest)

@@ -52,7 +52,7 @@ def setup(model: str, choice: ModeChoice = "auto", dialect: str | Dialect | None
     """What ``choice`` means for ``model``; ``dialect`` overrides how responses are read."""
     profile = profile_for(model)
     mode = mode_for(choice, profile)
-    system, suffix = _ASKING[mode](profile)
+    system, suffix = _asked(mode, profile)
     return Setup(
         mode=mode,
         reading=_reading(mode, profile, dialect),
@@ -67,11 +67,14 @@ def setup(model: str, choice: ModeChoice = "auto", dialect: str | Dialect | None
     )
 
 
-_ASKING = {
-    "trained": lambda profile: (profile.system, profile.suffix),
-    "prompted": lambda profile: (PROMPTED["v1"].text, ""),
-    "plain": lambda profile: ("", ""),
-}
+def _asked(mode: Mode, profile: Profile) -> tuple[str, str]:
+    """The system text and the suffix of a mode."""
+    texts = {
+        "trained": (profile.system, profile.suffix),
+        "prompted": (PROMPTED["v1"].text, ""),
+        "plain": ("", ""),
+    }
+    return texts[mode]
 
 
 def _reading(mode: Mode, profile: Profile, dialect: str | Dialect | None) -> Reading:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .events import (
     Corrected,
@@ -20,12 +20,13 @@ from .events import (
 )
 from .messages import Chunk, ToolCall
 from .protocol import Parser
+from .protocol.recover import recover
 from .reply import Issue, IssueKind, Section, Transcript
 
 if TYPE_CHECKING:
     from .protocol import Dialect
 
-__all__ = ["Reader", "Reading", "shifted"]
+__all__ = ["Progress", "Reader", "Reading", "shifted"]
 
 _REASONING = ("thinking", "reflection")
 
@@ -46,6 +47,17 @@ class Reading:
     expected: frozenset[IssueKind] = frozenset()
 
 
+class Progress(NamedTuple):
+    """How certain the events so far are.
+
+    ``unsettled``: where text begins whose kind later text may still change (None: nowhere).
+    ``rereads``: how often text that had been told of was read again.
+    """
+
+    unsettled: int | None
+    rereads: int
+
+
 class Reader:
     """Reads one response. Pure: chunks in, events out, a transcript at any time."""
 
@@ -55,6 +67,8 @@ class Reader:
         self._parser = Parser(reading.dialect, reading.prefilled)
         self._in_field = False
         self._base = (0, 0)
+        self._rereads = 0
+        self._recovered: Transcript | None = None
         self._tool_calls: tuple[ToolCall, ...] = ()
         self._payload: Mapping[str, Any] | None = None
 
@@ -71,20 +85,31 @@ class Reader:
             events += self._placed(self._parser.feed(chunk.text))
         return events
 
-    def finish(self) -> list[ProtocolEvent]:
-        """The response is over: what was held back comes now."""
-        return self._placed(self._parser.finish())
+    def finish(self, *, truncated: bool = False) -> list[ProtocolEvent]:
+        """The response is over (``truncated``: at the token limit): what was held back comes now.
+
+        Sections found by layout are told as corrections of the text outside.
+        """
+        events = self._placed(self._parser.finish())
+        if not self._reading.recover or self._done or self._in_field:
+            return events
+        found = recover(self._parser.transcript.source, truncated=truncated)
+        if all(i.kind != "recovered" for i in found.issues):
+            return events
+        self._recovered = found
+        return [*events, *(Corrected(s.start, s.end, "outside", s.kind) for s in found.sections)]
 
     @property
-    def unsettled(self) -> int | None:
-        """Where text begins whose kind later text may still change; None if there is none."""
+    def progress(self) -> Progress:
+        """How certain the events so far are."""
         place = self._parser.unsettled
-        return None if place is None else place + self._base[1]
+        unsettled = None if place is None else place + self._base[1]
+        return Progress(unsettled, self._rereads + self._parser.rereads)
 
     @property
     def transcript(self) -> Transcript:
         """What was read so far (after ``finish``: all of it)."""
-        last = self._parser.transcript
+        last = self._recovered or self._parser.transcript
         whole = _joined([*self._done, last]) if self._done else last
         return replace(
             whole,
@@ -93,13 +118,6 @@ class Reader:
             tool_calls=(*whole.tool_calls, *self._tool_calls),
         )
 
-    @property
-    def untagged(self) -> bool:
-        """Not one tag was seen and nothing came separated."""
-        seen = self.transcript
-        plain = all(s.end - s.start == len(s.text) for s in seen.sections)
-        return plain and all(s.kind in ("outside", "output") for s in seen.sections)
-
     def _turn(self, *, field: bool) -> list[ProtocolEvent]:
         """Marked content and separated reasoning take turns: each stretch has its parser."""
         if field == self._in_field:
@@ -107,10 +125,11 @@ class Reader:
         self._in_field = field
         if not self._reading.scan or not (self._done or self._parser.transcript.source):
             return []
-        events = self.finish()
+        events = self._placed(self._parser.finish())
         part = self._parser.transcript
         self._done.append(part)
         self._base = (self._base[0] + len(part.sections), self._base[1] + len(part.source))
+        self._rereads += self._parser.rereads
         self._parser = Parser(self._reading.dialect)
         return events
 

@@ -53,7 +53,8 @@ class _Job(Generic[T]):
     def either(self, done: Future[S]) -> S:
         """The result of ``done``, which the task sets; if the task ends before, an error."""
         try:
-            wait([done, self._done], return_when=FIRST_COMPLETED)
+            futures: list[Future[Any]] = [done, self._done]
+            wait(futures, return_when=FIRST_COMPLETED)
         except BaseException:  # an interrupt
             self.cancel()
             raise
@@ -86,6 +87,7 @@ class _Job(Generic[T]):
     def _report(self, task: asyncio.Task[T]) -> None:
         if task.cancelled():
             self._done.cancel()
+            self._done.set_running_or_notify_cancel()  # wakes those who wait
         elif (error := task.exception()) is not None:
             self._done.set_exception(error)
         else:

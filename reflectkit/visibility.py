@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from .errors import BackendError, BackendWireError
@@ -23,6 +23,7 @@ from .events import (
     SectionStarted,
 )
 from .messages import Usage
+from .reading import Progress
 from .reply import Attempt, Issue, Reply, Section, Summary, Transcript
 
 __all__ = [
@@ -53,19 +54,43 @@ class Answer:
     def __init__(self) -> None:
         self._at = 0
         self._held: deque[tuple[int, ProtocolEvent]] = deque()
+        self._rereads = 0
         self._late = False
-        self._passed: dict[int, int] = {}
+        self._passed: dict[int, _Passed] = {}
 
-    def feed(self, event: ProtocolEvent) -> None:
-        """Take the next event."""
+    def feed(self, events: Iterable[ProtocolEvent], progress: Progress) -> list[ProtocolEvent]:
+        """Take the next events, after which ``progress`` was made; what is certain now."""
+        if progress.rereads != self._rereads:
+            self._rereads = progress.rereads
+            self._late |= bool(self._held)
+        for event in events:
+            self._take(event)
+        ready = self._ready(progress.unsettled)
+        for event in ready:
+            self._count(event)
+        return ready
+
+    def finish(self, transcript: Transcript) -> list[ProtocolEvent]:
+        """The rest of the answer of ``transcript``, which holds only what may be seen."""
+        answer = _answer(transcript)
+        sent: list[_Passed | None] = [*self._passed.values(), *[None] * len(answer)]
+        return [
+            event
+            for (index, section), passed in zip(answer, sent, strict=False)
+            for event in _rest(index, section, passed)
+        ]
+
+    def _take(self, event: ProtocolEvent) -> None:
         start, self._at = self._at, self._at + len(event.source)
         if isinstance(event, Corrected):
-            self._correct(event)
-        elif not isinstance(event, Markup) and event.kind == "output" and not self._late:
+            self._held.clear()
+            self._late |= event.now == "output"
+        elif not isinstance(event, Markup) and event.kind == "output":
             self._held.append((start, event))
 
-    def settled(self, unsettled: int | None) -> list[ProtocolEvent]:
-        """What has become certain: all that stands before ``unsettled``."""
+    def _ready(self, unsettled: int | None) -> list[ProtocolEvent]:
+        if self._late:
+            return []
         limit = self._at + 1 if unsettled is None else unsettled
         ready: list[ProtocolEvent] = []
         while self._held and self._held[0][0] < limit:
@@ -75,38 +100,24 @@ class Answer:
                 self._held.appendleft((limit, replace(event, text=event.text[cut:])))
                 event = replace(event, text=event.text[:cut])
             ready.append(event)
-        for event in ready:
-            self._count(event)
         return ready
 
-    def finish(self, transcript: Transcript) -> list[ProtocolEvent]:
-        """The rest of the answer of ``transcript``, which holds only what may be seen."""
-        sent = list(self._passed.values())
-        return [
-            event
-            for number, (index, section) in enumerate(_answer(transcript))
-            for event in _rest(index, section, sent[number] if number < len(sent) else None)
-        ]
-
-    def _correct(self, event: Corrected) -> None:
-        self._late |= event.now == "output"
-        held = [] if self._late else [_without(event, *pair) for pair in self._held]
-        self._held = deque(pair for pairs in held for pair in pairs)
-
     def _count(self, event: ProtocolEvent) -> None:
-        if isinstance(event, SectionStarted):
-            self._passed[event.index] = 0
-        elif isinstance(event, SectionDelta):
-            self._passed[event.index] += len(event.text)
+        match event:
+            case SectionStarted(index=index):
+                self._passed[index] = _Passed()
+            case SectionDelta(index=index, text=text):
+                self._passed[index].characters += len(text)
+            case SectionEnded(index=index):
+                self._passed[index].ended = True
 
 
-def _without(gone: Corrected, start: int, event: ProtocolEvent) -> list[tuple[int, ProtocolEvent]]:
-    """``event`` without the part that turned out to be something else."""
-    if not isinstance(event, SectionDelta):
-        return [] if gone.start <= start < gone.end else [(start, event)]
-    end = start + len(event.text)
-    keep = [(start, min(end, gone.start)), (max(start, gone.end), end)]
-    return [(a, replace(event, text=event.text[a - start : b - start])) for a, b in keep if a < b]
+@dataclass(slots=True)
+class _Passed:
+    """How much of a section has been let through."""
+
+    characters: int = 0
+    ended: bool = False
 
 
 def _answer(transcript: Transcript) -> list[tuple[int, Section]]:
@@ -115,15 +126,14 @@ def _answer(transcript: Transcript) -> list[tuple[int, Section]]:
     return marked or [(i, s) for i, s in numbered if s.kind == "outside"]
 
 
-def _rest(index: int, section: Section, sent: int | None) -> list[ProtocolEvent]:
-    text = section.text[sent or 0 :]
-    rest: list[ProtocolEvent] = [] if sent is not None else [SectionStarted(index, section.kind)]
+def _rest(index: int, section: Section, passed: _Passed | None) -> Iterator[ProtocolEvent]:
+    if passed is None:
+        yield SectionStarted(index, section.kind)
+    text = section.text[passed.characters if passed else 0 :]
     if text:
-        rest.append(SectionDelta(index, section.kind, text))
-    # A section that was passed while it came has been ended by its own event.
-    if sent is None:
-        rest.append(SectionEnded(index, section.kind, closed=section.closed))
-    return rest
+        yield SectionDelta(index, section.kind, text)
+    if passed is None or not passed.ended:
+        yield SectionEnded(index, section.kind, closed=section.closed)
 
 
 class AnswerText:
@@ -168,16 +178,13 @@ class Screen:
         #: what the last ``feed`` made certain of the answer
         self.settled: list[ProtocolEvent] = []
 
-    def feed(
-        self, events: Sequence[ProtocolEvent], unsettled: int | None
-    ) -> list[ProtocolEvent]:
+    def feed(self, events: Sequence[ProtocolEvent], progress: Progress) -> list[ProtocolEvent]:
         """The visible ones of ``events``, or of those held before them.
 
-        ``unsettled``: where text begins whose kind may still change, when all are told.
+        ``progress`` is the reader's after ``events``; at the end, before them: what is in doubt
+        then is shown by ``finish``, as far as it may be.
         """
-        for event in events:
-            self._answer.feed(event)
-        self.settled = self._answer.settled(unsettled)
+        self.settled = self._answer.feed(events, progress)
         match self._show:
             case "full":
                 return list(events)

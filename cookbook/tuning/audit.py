@@ -16,12 +16,13 @@ from samples import END, START, header
 from scoring import answer_of, auroc, interval
 
 LINE = re.compile(r"^(\d+) ([-+*]) (\d+) = (\d+)$")
+RESULT = re.compile(r"^(?:[a-z] = (\d+)|so the \w+ is (.+))$")
 CHECK = re.compile(r"^<reflection>(.*)</reflection>$")
 
 
 @dataclass
 class Audit:
-    """Counts over checked arithmetic steps."""
+    """Counts over checked results."""
 
     right: int = 0
     wrong: int = 0
@@ -39,27 +40,37 @@ class Audit:
             f"({self.doubted_wrong} doubted, {self.repairs} repaired)"
         )
 
+    def add(self, draft: str, true: str, final: str, doubted: bool) -> None:
+        """Count one checked result."""
+        if draft == true:
+            self.right += 1
+            self.doubted += doubted
+            self.breaks += final != true
+        else:
+            self.wrong += 1
+            self.doubted_wrong += doubted
+            self.repairs += final == true
 
-def audit_reply(text: str, audit: Audit) -> None:
-    """Add the steps of one reply: a line, its reflection, and the line after a `fix`."""
+
+def draft_of(line: str, problem: Problem) -> tuple[str, str] | None:
+    """The result that a line states and the true one: a step, a letter count or a place."""
+    if found := LINE.match(line):
+        a, sign, b, draft = found.groups()
+        return draft, str(apply(sign, int(a), int(b)))
+    if found := RESULT.match(line):
+        return found[1] or found[2], problem.answer
+    return None
+
+
+def audit_reply(text: str, problem: Problem, audit: Audit) -> None:
+    """Add the results of one reply: a line, its reflection, and the line after a `fix`."""
     lines = text.split("\n")
     for index, line in enumerate(lines[:-2]):
-        found, judged = LINE.match(line), CHECK.match(lines[index + 1])
-        if not found or not judged:
+        stated, judged = draft_of(line, problem), CHECK.match(lines[index + 1])
+        if not stated or not judged:
             continue
-        a, sign, b, draft = found.groups()
-        true = str(apply(sign, int(a), int(b)))
-        fixed = LINE.match(lines[index + 2]) if judged[1].endswith("fix") else None
-        final = fixed[4] if fixed else draft
-        doubted = ", not" in judged[1]
-        if draft == true:
-            audit.right += 1
-            audit.doubted += doubted
-            audit.breaks += final != true
-        else:
-            audit.wrong += 1
-            audit.doubted_wrong += doubted
-            audit.repairs += final == true
+        fixed = draft_of(lines[index + 2], problem) if judged[1].endswith("fix") else None
+        audit.add(*stated, fixed[0] if fixed else stated[0], ", not" in judged[1])
 
 
 @dataclass(frozen=True)

@@ -100,22 +100,23 @@ ARMS = {
 
 def arms(
     name: str, engine: Engine, sets: dict[str, list[Problem]]
-) -> tuple[list[Row], dict[float, Audit]]:
-    """All rows of one set of weights, and the step audit of its reflections."""
-    rows, audits = [], {}
+) -> tuple[list[Row], dict[str, Audit]]:
+    """All rows of one set of weights, and audits of what its reflections did."""
+    rows: list[Row] = []
+    audits: dict[str, Audit] = {}
     for mode, temperature in ARMS[name]:
-        audit = Audit()
         total: list[Row] = []
         for task, problems in sets.items():
             replies = ask_all(engine, problems, mode, temperature)
             total.append(row(name, mode, temperature, task, problems, replies))
             print(total[-1], flush=True)
-            for text, _ in replies:
-                audit_reply(text, audit)
+            if name == "reflect" and mode == "reflection":
+                kind = task if task in ("letters", "objects") else "steps"
+                audit = audits.setdefault(f"{kind}, T {temperature}", Audit())
+                for (text, _), problem in zip(replies, problems, strict=True):
+                    audit_reply(text, problem, audit)
         rows += [*total, together(total)]
         print(rows[-1], flush=True)
-        if name == "reflect" and mode == "reflection":
-            audits[temperature] = audit
     return rows, audits
 
 
@@ -153,16 +154,16 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         rows += second_turn(name, engine, sets, "reflection" if name == "reflect" else "thinking")
         found["rows"] += [asdict(r) for r in rows]
         if name == "reflect":
-            found["audits"] = {str(t): asdict(audit) for t, audit in audits.items()}
+            found["audits"] = {kind: asdict(audit) for kind, audit in audits.items()}
             found["detection"] = detection(engine, sets[SMALL] + sets[LARGE])
             print_checks(audits, found["detection"])
     return found
 
 
-def print_checks(audits: dict[float, Audit], seen: dict[str, float]) -> None:
+def print_checks(audits: dict[str, Audit], seen: dict[str, float]) -> None:
     """What reflections did."""
-    for temperature, audit in audits.items():
-        print(f"own steps, reflection mode, T {temperature}: {audit}")
+    for kind, audit in audits.items():
+        print(f"own {kind}: {audit}")
     print("planted steps in chains:", json.dumps(seen))
 
 

@@ -85,15 +85,17 @@ def checks(found: dict[str, Any]) -> list[str]:
                       f"{seen['auroc']:.4f} (n {seen['planted']} + {seen['right']})"))  # fmt: skip
     lines.append(line(seen["false"] <= 0.02, "false verdicts on right steps, forced, <= .02",
                       f"{seen['false']:.4f}"))  # fmt: skip
-    for temperature, audit in found["audits"].items():
+    for kind, audit in found["audits"].items():
+        if not kind.startswith("steps"):
+            continue
         repairs, breaks, right = audit["repairs"], audit["breaks"], audit["right"]
         share = audit["doubted"] / max(1, right)
         low, high = interval(audit["doubted"], right)
         value = f"{repairs} repairs of {audit['wrong']} wrong drafts, {breaks} breaks"
-        goal = f"repairs >= 3 x breaks, T {temperature}"
+        goal = f"repairs >= 3 x breaks, own {kind}"
         lines.append(line(repairs >= 3 * breaks and repairs > 0, goal, value))
         value = f"{share:.4f} [{low:.4f}, {high:.4f}]"
-        goal = f"false verdicts, own steps, T {temperature} <= .02"
+        goal = f"false verdicts, own {kind}, <= .02"
         lines.append(line(share <= 0.02, goal, value))
     return lines
 

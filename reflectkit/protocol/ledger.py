@@ -70,6 +70,7 @@ class Ledger:
         #: Tool calls: header, and where the body begins and ends.
         self.calls: list[tuple[str, int, int]] = []
         self.sent = 0
+        self.rereads = 0
         self.events: list[ProtocolEvent] = []
         self._told: list[Span] = []
         self._numbers = 0
@@ -239,6 +240,7 @@ class Ledger:
 
     def restore(self, save: Save) -> None:
         """Go back to a saved state; text up to ``sent`` will be read again."""
+        self.rereads += 1
         spans, markups, issues, labels, calls = save.lengths
         if self._redo is None:
             self._redo = [(save.position, self.labels[labels - 1][1]), *self.labels[labels:]]

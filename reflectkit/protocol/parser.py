@@ -106,7 +106,14 @@ class Parser(Reading):
             return None
         if not self._ledger.marked and "thinking" in self._dialect.sections:
             return 0  # a closer without an opener would make all of it thinking
-        return self._doubt.save.position if self._doubt else None
+        if self._doubt is None or (self._code and not self._code.holds):
+            return None
+        return self._doubt.save.position
+
+    @property
+    def rereads(self) -> int:
+        """How often text that events had told of was read again, because it was read wrongly."""
+        return self._ledger.rereads
 
     # --- reading
 

@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from reflectkit.testing.loopback import LoopbackServer, chat
 
 from commands import quiet_environment
+from reflectkit.testing.loopback import LoopbackServer, chat
 
 PIECES = (
     "<thinking>2 + 2 is 5. ",

@@ -190,10 +190,10 @@ def test_no_thinking_gets_through(
     seen = []
     for piece in pieces:
         events = reader.feed(Chunk(piece))
-        seen += screen.feed(events, reader.unsettled)
+        seen += screen.feed(events, reader.progress)
         assert not told(visible(reader.transcript, show, complete=False)) & thinking
-    unsettled = None if complete else reader.unsettled
-    seen += screen.feed(reader.finish(), unsettled)
+    progress = reader.progress
+    seen += screen.feed(reader.finish(), progress)
     final = visible(reader.transcript, show, complete=complete)
     seen += screen.finish(final)
 
@@ -201,7 +201,7 @@ def test_no_thinking_gets_through(
     assert not told(final) & thinking
     if complete:
         assert final.output == whole.output
-        text_seen = {}
+        text_seen: dict[int, str] = {}
         for event in seen:
             if isinstance(event, SectionDelta):
                 text_seen[event.index] = text_seen.get(event.index, "") + event.text
@@ -218,8 +218,9 @@ def test_answer_text_is_never_withdrawn(
     reader, screen = Reader(Reading(dialect=dialect, prefilled=prefilled)), Screen("full")
     answer, told_text = AnswerText(), ""
     for piece in [*pieces, None]:
+        before = reader.progress
         events = reader.finish() if piece is None else reader.feed(Chunk(piece))
-        screen.feed(events, reader.unsettled)
+        screen.feed(events, before if piece is None else reader.progress)
         told_text += "".join(answer.feed(screen.settled))
         assert output.startswith(told_text)
     assert told_text + answer.finish(output) == output
