@@ -155,8 +155,8 @@ def write_chain(
     Keys and followers are single characters, the tags, ``<|eot_id|>``, or one of ``words``, which
     become tokens (a word that the Llama-3 pattern splits is never found in a prompt). After a
     token that has no row anything may come. A prompt ends in two line feeds, which are one token,
-    so an answer begins with what follows that. ``tags_are_control`` makes the tags special tokens, as in Reflection 70B.
-    ``metadata`` replaces or adds entries of the header.
+    so an answer begins with what follows that. ``tags_are_control`` makes the tags special tokens,
+    as in Reflection 70B. ``metadata`` replaces or adds entries of the header.
     """
     tokens, kinds = _vocabulary(words, tags_are_control)
     index = {token: i for i, token in enumerate(tokens)}
