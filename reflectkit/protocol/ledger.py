@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..events import Corrected, Markup, SectionDelta, SectionEnded, SectionStarted
 from ..messages import ToolCall
-from ..reply import Issue, Section
+from ..reply import Section
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,8 @@ class Ledger:
         #: The open run of text outside all sections.
         self.run: Span | None = None
         self.markups: list[tuple[int, int]] = []
-        self.issues: list[Issue] = []
+        #: Kind, position, detail: made into values at the end, so that the many stay cheap.
+        self.issues: list[tuple[IssueKind, int, str]] = []
         #: Where the kind of the text changes; decides what ``Corrected`` has to say.
         self.labels: list[Label] = [(0, outside)]
         #: Tool calls: header, and where the body begins and ends.
@@ -177,7 +178,7 @@ class Ledger:
 
     def issue(self, kind: IssueKind, position: int, detail: str = "") -> None:
         """Note a departure from the grammar."""
-        self.issues.append(Issue(kind, position, detail))
+        self.issues.append((kind, position, detail))
 
     def _open_run(self, start: int, kind: Kind | None = None) -> Span:
         self.run = run = Span(kind or self.outside, start)

@@ -29,6 +29,7 @@ __all__ = ["MAX_HELD", "Parser", "parse"]
 MAX_HELD: Final = MAX_TAG
 
 _ALWAYS: Final = ("",)  # the empty string is in every piece
+_BLOCK: Final = 16_384
 _FINISHED: Final = "Text came after finish()."
 _ONE_EACH: Final = "Use one Parser per response."
 
@@ -160,7 +161,7 @@ class Parser(Reading):
     def _result(self) -> Transcript:
         source = "".join(self._parts)
         sections = self._ledger.sections(source)
-        issues = list(self._ledger.issues)
+        issues = [Issue(*row) for row in self._ledger.issues]
         if self._fragment is not None:
             issues.append(Issue("truncated_tag", self._fragment, "the text ends inside a tag"))
         issues += derive_issues(sections, len(source), self._dialect, fields=bool(self._given_from))
@@ -237,6 +238,9 @@ def _not_text(piece: object) -> ConfigurationError:
 def parse(text: str, dialect: str | Dialect = "reflection", prefilled: bool = False) -> Transcript:
     """The transcript of a whole text; see ``Parser``. Raises ``ConfigurationError`` for misuse."""
     parser = Parser(dialect, prefilled)
-    parser.feed(text)
+    if not isinstance(text, str):
+        raise _not_text(text)
+    for start in range(0, len(text), _BLOCK):  # so that only one block's events are alive at once
+        parser.feed(text[start : start + _BLOCK])
     parser.finish()
     return parser.transcript

@@ -133,7 +133,7 @@ class Reading:
                     self._note_fragment()
                 self._text_to(limit)
                 return False
-        if self._answering and found["code"]:
+        if self._answering and not (found["ticks"] is found["tildes"] is None):
             return self._code_mark(found, final)
         self._text_to(found.start())
         return self._tag(found)

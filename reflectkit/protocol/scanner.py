@@ -24,7 +24,8 @@ __all__ = ["MAX_TAG", "Lexicon", "Scan", "compile_lexicon"]
 MAX_TAG: Final = 256
 
 #: Runs that may begin or end a code span or fence in the text of an answer.
-_CODE: Final = r"|(?P<code>`++|~++)"
+#: Each alternative begins with a character of its own, which lets the engine skip plain text.
+_CODE: Final = r"|`(?P<ticks>`*+)|~(?P<tildes>~*+)"
 
 Signals = tuple[str, ...]
 
