@@ -7,13 +7,14 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _log
-from .conversation import Prompt, asked, conversation
+from .conversation import Prompt, asked, conversation, neutral
 from .correction.policy import single
 from .engine import Plan, Run
 from .errors import ConfigurationError
 from .messages import Message, Request
 from .modes import ModeChoice, Setup, setup
 from .options import Options, Settings, changed, checked
+from .protocol import neutralise
 from .stream import ReplyStream
 from .visibility import Show
 
@@ -34,11 +35,13 @@ _EMBEDDED = "nano-reflect"
 class _Connection:
     """A backend, shared by a client and the clients made from it."""
 
-    def __init__(self, backend: Backend, *, ours: bool) -> None:
+    def __init__(self, backend: Backend, *, ours: bool, only_model: str = "") -> None:
         self.backend = backend
         self.ours = ours
         self.closed = False
         self.warned: set[str] = set()
+        #: the one model that answers here, where a request cannot choose
+        self.only_model = only_model
 
     async def aclose(self) -> None:
         """Close what this package has opened; a backend that was handed over stays open."""
@@ -157,12 +160,20 @@ class Client:
     def _plan(self, settings: Settings, messages: tuple[Message, ...]) -> Plan:
         self._check_open()
         backend = self._connection.backend
+        only = self._connection.only_model
+        if only and settings.model not in ("", only):
+            raise ConfigurationError(
+                f"This client runs {only!r}.",
+                hint=f"For {settings.model!r} make another: Client(model={settings.model!r}).",
+            )
         ready = setup(
             settings.model or getattr(backend, "model", ""), settings.mode, settings.dialect
         )
         self._warn(ready)
+        inert = tuple(_inert(m, ready) for m in messages)
         return Plan(
-            request=_request(settings, ready, messages),
+            request=_request(settings, ready, inert),
+            restore=inert != messages,
             backend=backend,
             policy=settings.policy or single(),
             reading=ready.reading,
@@ -176,6 +187,11 @@ class Client:
         if ready.profile.faults and name not in self._connection.warned:
             self._connection.warned.add(name)
             _log.warn("model_faults", profile=name, faults=ready.profile.faults)
+
+
+def _inert(message: Message, ready: Setup) -> Message:
+    """Tags in what users and tools wrote must not pass for the model's own."""
+    return neutral(message, lambda text: neutralise(text, ready.reading.dialect))
 
 
 def _request(settings: Settings, ready: Setup, messages: tuple[Message, ...]) -> Request:
@@ -204,7 +220,8 @@ def _connect(target: str | Backend | None, model: str, wire: Mapping[str, Any]) 
     if target is None:
         from .backends.nano import NanoBackend
 
-        return _Connection(NanoBackend(model or _EMBEDDED), ours=True)
+        name = model or _EMBEDDED
+        return _Connection(NanoBackend(name), ours=True, only_model=name)
     if isinstance(target, str) or not callable(getattr(target, "stream", None)):
         raise ConfigurationError(
             f"{_short(target)} is neither a URL nor a backend.",

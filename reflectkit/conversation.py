@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 from .errors import ConfigurationError
 from .messages import Message, Role, ToolCall
 
-__all__ = ["Prompt", "Turn", "asked", "conversation"]
+__all__ = ["Prompt", "Turn", "asked", "conversation", "neutral"]
 
 #: One turn: a message, or a mapping as the OpenAI API has it.
 Turn = Message | Mapping[str, Any]
@@ -40,18 +40,17 @@ def asked(
     *,
     system: Iterable[str] = (),
     suffix: str = "",
-    neutral: Callable[[str], str] = str,
 ) -> tuple[Message, ...]:
     """``messages`` as they are sent.
 
     ``system`` texts and the conversation's own become one system message at the front; ``suffix``
-    ends every user turn; ``neutral`` makes tags in the text of users and tools inert.
+    ends every user turn.
     """
     own = [m.text for m in messages if m.role == "system"]
     text = "\n\n".join(t for t in (*system, *own) if t.strip())
     head = (Message("system", text),) if text else ()
     turns = (m for m in messages if m.role != "system")
-    return (*head, *(_sent(m, suffix, neutral) for m in turns))
+    return (*head, *(_suffixed(m, suffix) for m in turns))
 
 
 def _listed(prompt: object) -> list[object]:
@@ -133,25 +132,23 @@ def _call(call: object, index: int) -> ToolCall:
     return ToolCall(str(call.get("id") or ""), str(function.get("name") or ""), str(arguments))
 
 
-def _sent(message: Message, suffix: str, neutral: Callable[[str], str]) -> Message:
+def neutral(message: Message, change: Callable[[str], str]) -> Message:
+    """``message`` with the text of a user or a tool changed; other turns stay as they are."""
     if message.role not in ("user", "tool"):
         return message
     content = message.content
     if isinstance(content, str):
-        inert: str | tuple[Mapping[str, Any], ...] = neutral(content)
-    else:
-        inert = tuple(_part(p, neutral) for p in content)
-    sent = replace(message, content=inert)
-    return _suffixed(sent, suffix) if suffix and message.role == "user" else sent
+        return replace(message, content=change(content))
+    return replace(message, content=tuple(_part(p, change) for p in content))
 
 
-def _part(part: Mapping[str, Any], neutral: Callable[[str], str]) -> Mapping[str, Any]:
+def _part(part: Mapping[str, Any], change: Callable[[str], str]) -> Mapping[str, Any]:
     text = part.get("text")
-    return {**part, "text": neutral(text)} if isinstance(text, str) else part
+    return {**part, "text": change(text)} if isinstance(text, str) else part
 
 
 def _suffixed(message: Message, suffix: str) -> Message:
-    if message.text.rstrip().endswith(suffix.strip()):
+    if message.role != "user" or not suffix or message.text.rstrip().endswith(suffix.strip()):
         return message
     if isinstance(message.content, str):
         return replace(message, content=message.content + suffix)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from . import _log
 from .budget import accounted
 from .correction.policy import ENDINGS, is_live
+from .display import Display
 from .errors import BackendError, ConfigurationError, ReflectKitError
 from .events import AttemptEnded, AttemptStarted, Event, ProtocolEvent
 from .messages import Chunk, FinishReason, Request, Usage
@@ -42,6 +43,8 @@ class Plan:
     reading: Reading = field(default_factory=Reading)
     mode: Mode = "plain"
     show: Show = "full"
+    #: tags in the prompt were made inert, and what repeats them is shown as it was meant
+    restore: bool = False
 
 
 class _Take:
@@ -116,6 +119,8 @@ class Run:
         self._attempts: list[Attempt] = []
         self._take: _Take | None = None
         self._text = AnswerText()
+        dialect = plan.reading.dialect
+        self._display = (Display(dialect), Display(dialect)) if plan.restore else None
         self.reply: Reply | None = None
         #: certain answer text that nobody has taken yet
         self.answer: deque[str] = deque()
@@ -125,7 +130,10 @@ class Run:
         """What may be seen of the latest attempt so far."""
         if self.reply is not None:
             return self.reply.transcript
-        return self._take.visible(complete=False) if self._take else Transcript()
+        if self._take is None:
+            return Transcript()
+        seen = self._take.visible(complete=False)
+        return self._display[0].transcript(seen) if self._display else seen
 
     @property
     def usage(self) -> Usage:
@@ -169,7 +177,8 @@ class Run:
             raise
         for event in self._seen(take, take.end()):
             yield event
-        for event in take.rest():
+        rest = take.rest()
+        for event in self._display[0].events(rest) if self._display else rest:
             yield event
         attempt = await take.attempt()
         self._attempts.append(attempt)
@@ -178,12 +187,17 @@ class Run:
 
     def _seen(self, take: _Take, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
         """Passes ``events`` on and puts aside the answer text that became certain with them."""
+        certain = take.screen.settled
+        if self._display:
+            events, certain = self._display[0].events(events), self._display[1].events(certain)
         if take.number == 1 and is_live(self._plan.policy):
-            self.answer += self._text.feed(take.screen.settled)
+            self.answer += self._text.feed(certain)
         return events
 
     def _conclude(self, reply: Reply) -> None:
         shown = concealed(replace(reply, mode=self._plan.mode), self._plan.show)
+        if self._display:
+            shown = self._display[0].reply(shown)
         rest = self._text.finish(shown.output)
         if rest:
             self.answer.append(rest)

@@ -105,7 +105,11 @@ class _Output(AsyncIterator[str]):
 
     async def __anext__(self) -> str:
         while not self._ready:
-            await anext(self._stream)
+            try:
+                await anext(self._stream)
+            except StopAsyncIteration:
+                if not self._ready:  # the last step may bring the last text
+                    raise
         return self._ready.popleft()
 
 
