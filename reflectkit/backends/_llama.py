@@ -49,7 +49,7 @@ class Settings:
     parallel: int = 4
     gpu_layers: int = 0
     special: bool = False
-    reuse: bool = False
+    small: bool = False
     chat_template: str = ""
     verbose: bool = False
     unix: bool = field(default_factory=lambda: hasattr(socket, "AF_UNIX"))
@@ -237,11 +237,20 @@ def _params(xllamacpp: Any, settings: Settings, door: _Door) -> Any:
     params.chat_template = settings.chat_template
     params.special = settings.special
     params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
-    params.cache_prompt = settings.reuse
+    params.cache_prompt = not settings.small  # a reused prompt is rounded a little differently
     params.cache_ram_mib = 0  # else up to 8 GiB of old prompts are kept
     params.fit_params = False  # our numbers stand; llama.cpp must not guess others
+    if settings.small:
+        _full_precision(xllamacpp, params)
     _lock_door(params, door)
     return params
+
+
+def _full_precision(xllamacpp: Any, params: Any) -> None:
+    """Attention in 32 bits, as the model was trained: a small model can afford it, and then says
+    the same as in other engines where two tokens are nearly as likely."""
+    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
 
 
 def _lock_door(params: Any, door: _Door) -> None:

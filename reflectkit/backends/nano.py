@@ -116,7 +116,7 @@ class NanoBackend:
             parallel=parallel,
             gpu_layers=gpu_layers,
             special=bool(self._ends),
-            reuse=not self._embedded,
+            small=_is_small(self.path),
             chat_template=chat_template or "",
             verbose=verbose,
         )
@@ -284,9 +284,13 @@ def _context(header: Header, wanted: int | None) -> int:
     return wanted or min(trained, _CONTEXT)
 
 
+def _is_small(path: Path) -> bool:
+    return path.stat().st_size < _SMALL
+
+
 def _default_threads(path: Path) -> int:
     """One for a small model, where a second thread only waits for the first."""
-    if path.stat().st_size < _SMALL:
+    if _is_small(path):
         return 1
     able = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return min(able or 1, 8)
