@@ -77,9 +77,7 @@ def ending(reply: Reply) -> None:
         )
 
 
-def failure(
-    error: BaseException, usage: Callable[[], Usage], mode: str, attempts: int
-) -> None:
+def failure(error: BaseException, usage: Callable[[], Usage], mode: str, attempts: int) -> None:
     """A call ended without a reply: a fault, or a caller who left."""
     if _LOGGER.isEnabledFor(logging.INFO):
         _structured().info(

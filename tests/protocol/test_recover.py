@@ -214,9 +214,9 @@ def test_time_grows_no_faster_than_text(unit: str) -> None:
         text = unit * (size // len(unit))
         times = []
         for _ in range(3):
-            start = time.perf_counter()
+            start = time.process_time()
             recover(text)
-            times.append(time.perf_counter() - start)
+            times.append(time.process_time() - start)
         return min(times)
 
     small, large = cost(15_000), cost(120_000)

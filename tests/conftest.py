@@ -1,0 +1,19 @@
+"""What every room's tests share: Hypothesis may take as long as a busy machine needs.
+
+With CI set, the same examples are tried in every run, so that a failure belongs to its change.
+"""
+
+from __future__ import annotations
+
+import os
+
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "reflectkit",
+    deadline=None,
+    derandomize="CI" in os.environ,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("reflectkit")
