@@ -195,7 +195,9 @@ class Run:
         return events
 
     def _conclude(self, reply: Reply) -> None:
-        shown = concealed(replace(reply, mode=self._plan.mode), self._plan.show)
+        provider = getattr(self._plan.backend, "provider", "")
+        whole = replace(reply, mode=self._plan.mode, provider=provider)
+        shown = concealed(whole, self._plan.show)
         if self._display:
             shown = self._display[0].reply(shown)
         rest = self._text.finish(shown.output)

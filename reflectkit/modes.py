@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from .models import Profile, profile_for
+from .protocol import DIALECTS, Dialect
 from .protocol.prompts import PROMPTED
 from .reading import Reading
 from .reply import IssueKind, Mode
-
-if TYPE_CHECKING:
-    from .protocol import Dialect
 
 __all__ = ["ModeChoice", "Setup", "mode_for", "setup"]
 
@@ -90,5 +88,16 @@ def _reading(mode: Mode, profile: Profile, dialect: str | Dialect | None) -> Rea
 
 def _dialect(mode: Mode, profile: Profile) -> str | Dialect:
     if mode == "prompted":
-        return PROMPTED["v1"].dialect
+        return _with_own_thinking(PROMPTED["v1"].dialect, profile)
     return profile.dialect if profile.trained or mode == "trained" else _PLAIN_DIALECT
+
+
+def _with_own_thinking(name: str, profile: Profile) -> str | Dialect:
+    """The prompted dialect; of a model that thinks in its own tags by itself, those tags too."""
+    asked, own = DIALECTS[name], DIALECTS[profile.dialect]
+    if not profile.trained or own is asked or own.match != asked.match:
+        return name
+    mine, its = asked.sections["thinking"], own.sections["thinking"]
+    sections: dict[str, Any] = dict(asked.sections.items())
+    sections["thinking"] = {"open": [*mine.open, *its.open], "close": [*mine.close, *its.close]}
+    return Dialect(name, sections, asked.match, required=asked.required)

@@ -199,6 +199,8 @@ class Reply:
     status: Status = "unverified"
     stopped_by: str = ""
     summary: Summary | None = None
+    #: whose replay payload it is; see ``Message.provider``
+    provider: str = ""
 
     @property
     def output(self) -> str:
@@ -231,8 +233,14 @@ class Reply:
 
     @property
     def message(self) -> Message:
-        """The assistant turn to put into a later request: the output and the replay payload."""
-        return Message("assistant", self.output, payload=self.transcript.payload)
+        """The assistant turn to put into a later request: output, tool calls, replay payload."""
+        return Message(
+            "assistant",
+            self.output,
+            tool_calls=self.transcript.tool_calls,
+            payload=self.transcript.payload,
+            provider=self.provider,
+        )
 
     def raise_for_verdict(self) -> Reply:
         """Return the reply itself, or raise ``VerificationFailed`` if a verdict said no."""

@@ -47,10 +47,8 @@ _NEUTRAL: Final[Mapping[str, Any]] = {
 }
 #: text is never split on llama.cpp's side, and every chunk says how many tokens there were
 _WIRE: Final[Mapping[str, Any]] = {"reasoning_format": "none", "timings_per_token": True}
-#: the tags that some models keep as control tokens, which llama.cpp hides unless told otherwise
-_TAGS: Final = frozenset(
-    f"<{slash}{name}>" for slash in ("", "/") for name in ("thinking", "reflection", "output")
-)
+#: markers of dialects that are more than one token, by the token that shows them
+_CHANNELS: Final = ("<|channel|>", "<|channel>")
 _CONTROL: Final = 3
 _ENDS: Final = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
 _SMALL: Final = 64 << 20
@@ -296,6 +294,17 @@ def _default_threads(path: Path) -> int:
     return min(able or 1, 8)
 
 
+def _markers() -> Iterator[str]:
+    """What the known dialects mark sections with, where a single token can be it."""
+    from ..protocol import DIALECTS
+
+    yield from _CHANNELS
+    for dialect in DIALECTS.values():
+        for section in dialect.sections.values():
+            for marker in (*section.open, *section.close):
+                yield from (f"<{marker}>", f"</{marker}>") if dialect.match == "xml" else (marker,)
+
+
 def _visible_ends(header: Header) -> tuple[str, ...]:
     """The spellings of the end tokens, where control tokens have to be shown to show the tags.
 
@@ -303,8 +312,8 @@ def _visible_ends(header: Header) -> tuple[str, ...]:
     """
     tokens = header.array("tokenizer.ggml.tokens")
     kinds = header.array("tokenizer.ggml.token_type")
-    pairs = zip(tokens, kinds, strict=False)
-    if not any(kind == _CONTROL and token in _TAGS for token, kind in pairs):
+    control = {t for t, kind in zip(tokens, kinds, strict=False) if kind == _CONTROL}
+    if control.isdisjoint(_markers()):
         return ()
     ids = {header.number(key) for key in _ENDS if header.get(key) is not None}
     return tuple(tokens[i] for i in sorted(ids) if i < len(tokens))

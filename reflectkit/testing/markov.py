@@ -148,7 +148,7 @@ def write_chain(
     context: int = 512,
     tags_are_control: bool = False,
     version: int = 3,
-    **metadata: object,
+    metadata: Mapping[str, object] | None = None,
 ) -> Path:
     """Write a model that follows ``table`` to ``path``, and return the path.
 
@@ -162,7 +162,7 @@ def write_chain(
     index = {token: i for i, token in enumerate(tokens)}
     spelled = {_key(a, index): {_key(b, index): w for b, w in f.items()} for a, f in table.items()}
     tensors = _tensors(_head(spelled, index))
-    values = _metadata(tokens, kinds, context) | metadata
+    values = _metadata(tokens, kinds, context) | dict(metadata or {})
     head = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(values))
     head += b"".join(_string(k) + _value(v) for k, v in values.items())
     path.write_bytes(_with_tensors(head, tensors))

@@ -122,7 +122,7 @@ def test_damage_is_an_error_of_ours_or_nothing(
 def test_a_file_without_a_chat_template(tmp_path: Path) -> None:
     """llama.cpp would speak ChatML to it, whatever it was trained on."""
     path = tmp_path / "base.gguf"
-    write_chain(path, HELLO, **{"tokenizer.chat_template": ""})
+    write_chain(path, HELLO, metadata={"tokenizer.chat_template": ""})
     assert "chat template" in refused(path)
     assert NanoBackend(path, chat_template="{{ messages[0].content }}").model == "base"
 
@@ -131,7 +131,7 @@ def test_parts_of_a_model_in_several_files(tmp_path: Path) -> None:
     """Only the first part may be named, and the others have to lie beside it."""
     parts = [tmp_path / f"big-0000{i}-of-00002.gguf" for i in (1, 2)]
     for number, part in enumerate(parts):
-        write_chain(part, HELLO, **{"split.count": 2, "split.no": number})
+        write_chain(part, HELLO, metadata={"split.count": 2, "split.no": number})
     NanoBackend(parts[0])
     assert "part 2 of 2" in refused(parts[1])
     assert parts[0].name in refused(parts[1])
@@ -141,7 +141,7 @@ def test_parts_of_a_model_in_several_files(tmp_path: Path) -> None:
 
 async def test_a_kind_that_llama_cpp_does_not_know(tmp_path: Path) -> None:
     """Sound by its header, and still not to be loaded: then the message names the way out."""
-    path = write_chain(tmp_path / "odd.gguf", HELLO, **{"general.architecture": "nonesuch"})
+    path = write_chain(tmp_path / "odd.gguf", HELLO, metadata={"general.architecture": "nonesuch"})
     async with NanoBackend(path) as backend:
         with pytest.raises(ConfigurationError, match="could not load") as caught:
             await backend.load()

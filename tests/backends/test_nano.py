@@ -23,6 +23,7 @@ from reflectkit.errors import (
     MissingCapability,
 )
 from reflectkit.messages import Chunk, Message, Request, Usage
+from reflectkit.testing import BackendSuite
 
 ANSWER = "<thinking> two plus<reflection> is</reflection></thinking><output> four</output>"
 ASK = Request(messages=(Message("user", "hi"),), temperature=0.0)
@@ -387,3 +388,14 @@ class TestNames:
     def test_the_path_may_be_text_or_path(self, markov: Path) -> None:
         assert NanoBackend(str(markov)).model == NanoBackend(markov).model == "markov"
         assert repr(NanoBackend(markov)) == "NanoBackend('markov')"
+
+
+class TestSuite(BackendSuite):
+    """What every backend must do, done by a real engine."""
+
+    request_ = replace(ASK, max_tokens=32)
+
+    @pytest_asyncio.fixture
+    async def backend(self, markov: Path) -> AsyncIterator[NanoBackend]:
+        async with NanoBackend(markov) as backend:
+            yield backend

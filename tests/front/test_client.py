@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reflectkit import Client, ConfigurationError, Message, Usage
+from reflectkit import Chunk, Client, ConfigurationError, Message, ToolCall, Usage
 from reflectkit.backends.base import Backend
 from reflectkit.testing import ScriptedBackend
 
@@ -237,3 +237,17 @@ async def test_no_thinking_is_no_estimate() -> None:
 
 def test_any_object_with_stream_is_a_backend() -> None:
     assert isinstance(ScriptedBackend(), Backend)
+
+
+class _Provider(ScriptedBackend):
+    provider = "here"
+
+
+async def test_the_turn_to_send_back_has_payload_provider_and_tool_calls() -> None:
+    call = ToolCall("1", "add", "{}")
+    chunks = [
+        Chunk("28", payload={"signature": "x"}, tool_calls=(call,)),
+        Chunk(finish="tool_calls"),
+    ]
+    turn = (await Client(_Provider(chunks), mode="plain").ask("q")).message
+    assert (turn.payload, turn.provider, turn.tool_calls) == ({"signature": "x"}, "here", (call,))

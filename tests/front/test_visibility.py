@@ -201,7 +201,7 @@ def test_no_thinking_gets_through(
     assert not told(final) & thinking
     if complete:
         assert final.output == whole.output
-        text_seen = {}
+        text_seen: dict[int, str] = {}
         for event in seen:
             if isinstance(event, SectionDelta):
                 text_seen[event.index] = text_seen.get(event.index, "") + event.text

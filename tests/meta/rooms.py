@@ -27,7 +27,7 @@ FLOORS = (
     Floor("ground", ("errors", "messages", "events", "reply"), pure=True),
     Floor(
         "machines",
-        ("protocol", "budget", "correction", "conversation", "reading", "visibility"),
+        ("protocol", "budget", "correction", "conversation", "reading", "visibility", "display"),
         pure=True,
     ),
     Floor("edges", ("models", "backends", "ledgers", "verify")),

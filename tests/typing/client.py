@@ -1,0 +1,46 @@
+"""How users write it: checked by mypy --strict, never run."""
+
+from __future__ import annotations
+
+from typing import assert_type
+
+import reflectkit
+from reflectkit import Client, Message, Reply, ReplyStream, SectionDelta, SyncClient, Usage
+
+
+async def asking() -> None:
+    async with Client("http://localhost:8000/v1", model="m", mode="prompted") as client:
+        reply = await client.ask("q", temperature=0.5, show="hidden", stop=["END"])
+        assert_type(reply, Reply)
+        assert_type(reply.output, str)
+        assert_type(reply.thinking, str | None)
+        assert_type(reply.reflections, list[str])
+        assert_type(reply.usage, Usage)
+        await client.ask([Message("user", "q"), reply.message, {"role": "user", "content": "r"}])
+        assert_type(client.with_options(seed=1), Client)
+        await client.ask("q", temprature=1)  # type: ignore[call-arg]
+        await client.ask("q", show="some")  # type: ignore[arg-type]
+
+
+async def streaming(client: Client) -> None:
+    async with client.stream("q") as stream:
+        assert_type(stream, ReplyStream)
+        async for event in stream:
+            assert_type(event, reflectkit.Event)
+            match event:
+                case SectionDelta(kind="thinking", text=text):
+                    assert_type(text, str)
+                case _:
+                    pass
+        async for piece in stream.output:
+            assert_type(piece, str)
+        assert_type(await stream.reply(), Reply)
+
+
+def blocking() -> None:
+    with SyncClient(model="nano-base") as client, client.stream("q") as stream:
+        for event in stream:
+            assert_type(event, reflectkit.Event)
+        for piece in stream.output:
+            assert_type(piece, str)
+        assert_type(client.ask("q"), Reply)
