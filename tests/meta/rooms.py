@@ -27,7 +27,16 @@ FLOORS = (
     Floor("ground", ("errors", "messages", "events", "reply"), pure=True),
     Floor(
         "machines",
-        ("protocol", "budget", "correction", "conversation", "reading", "visibility", "display"),
+        (
+            "protocol",
+            "budget",
+            "correction",
+            "conversation",
+            "reading",
+            "visibility",
+            "display",
+            "display",
+        ),
         pure=True,
     ),
     Floor("edges", ("models", "backends", "ledgers", "verify")),
