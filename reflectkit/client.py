@@ -65,7 +65,10 @@ class Client:
     ``temperature``, ``top_p``, ``max_tokens``, ``seed`` and ``stop`` go to the model; what is left
     out is the model's own advice, then the server's default. ``timeout`` (seconds for a call) and
     ``retries`` belong to a URL, as does ``api_key``. ``extra``: fields for the wire body.
-    ``policy``: how often to ask and when to stop.
+    ``policy``: how often to ask and when to stop. ``variant``: which of ``protocol.PROMPTED`` asks
+    for reflection in prompted mode (``v1-format`` leaves tasks with a fixed format alone).
+    ``prefilled``: whether the server's template puts the opening tag into the prompt, where that is
+    not as known for the model.
 
     Raises ``ConfigurationError`` for a setting that cannot work.
     """
@@ -89,6 +92,8 @@ class Client:
         retries: int | None = None,
         extra: Mapping[str, object] | None = None,
         policy: Policy | None = None,
+        variant: str = "v1",
+        prefilled: bool | None = None,
     ) -> None:
         self._settings = checked(
             Settings(
@@ -104,6 +109,8 @@ class Client:
                 stop=stop,
                 extra=extra,
                 policy=policy,
+                variant=variant,
+                prefilled=prefilled,
             )
         )
         wire = {"api_key": api_key, "timeout": timeout, "retries": retries}
@@ -138,7 +145,13 @@ class Client:
         settings = changed(self._settings, options)
         messages = conversation(prompt)
         self._check_open()
-        return ReplyStream(lambda: Run(self._plan(settings, messages)))
+
+        async def start() -> Run:
+            self._check_open()
+            name = settings.model or await _model_of(self._connection.backend)
+            return Run(self._plan(settings, messages, name))
+
+        return ReplyStream(start)
 
     def with_options(self, **changes: Unpack[Options]) -> Client:
         """A client with other settings on the same connection, which it leaves open."""
@@ -157,8 +170,7 @@ class Client:
         if self._connection.closed:
             raise ConfigurationError("The client is closed.", hint="Make a new one.")
 
-    def _plan(self, settings: Settings, messages: tuple[Message, ...]) -> Plan:
-        self._check_open()
+    def _plan(self, settings: Settings, messages: tuple[Message, ...], name: str) -> Plan:
         backend = self._connection.backend
         only = self._connection.only_model
         if only and settings.model not in ("", only):
@@ -167,7 +179,12 @@ class Client:
                 hint=f"For {settings.model!r} make another: Client(model={settings.model!r}).",
             )
         ready = setup(
-            settings.model or getattr(backend, "model", ""), settings.mode, settings.dialect
+            name,
+            settings.mode,
+            settings.dialect,
+            variant=settings.variant,
+            prefilled=settings.prefilled,
+            extra=settings.extra,
         )
         self._warn(ready)
         inert = tuple(_inert(m, ready) for m in messages)
@@ -192,6 +209,13 @@ class Client:
 def _inert(message: Message, ready: Setup) -> Message:
     """Tags in what users and tools wrote must not pass for the model's own."""
     return neutral(message, lambda text: neutralise(text, ready.reading.dialect))
+
+
+async def _model_of(backend: Backend) -> str:
+    """The model's name: a server with one model is asked, since the name decides the profile."""
+    resolve = getattr(backend, "resolve", None)
+    name: str = await resolve() if resolve else getattr(backend, "model", "")
+    return name
 
 
 def _request(settings: Settings, ready: Setup, messages: tuple[Message, ...]) -> Request:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from .models import Profile, profile_for
@@ -18,6 +18,9 @@ ModeChoice = Literal["auto", "trained", "prompted", "plain"]
 
 #: Nobody asked for sections in plain mode, so their absence is no departure.
 _NOT_ASKED: frozenset[IssueKind] = frozenset({"missing_thinking", "missing_output"})
+
+#: Template switches that turn thinking off when they are False.
+_SWITCHES = ("enable_thinking", "thinking")
 
 #: How an unknown model is read when it was asked for nothing: by the most common tag.
 _PLAIN_DIALECT = "think"
@@ -46,14 +49,29 @@ def mode_for(choice: ModeChoice, profile: Profile) -> Mode:
     return "trained" if profile.trained else "prompted"
 
 
-def setup(model: str, choice: ModeChoice = "auto", dialect: str | Dialect | None = None) -> Setup:
-    """What ``choice`` means for ``model``; ``dialect`` overrides how responses are read."""
+def setup(
+    model: str,
+    choice: ModeChoice = "auto",
+    dialect: str | Dialect | None = None,
+    *,
+    variant: str = "v1",
+    prefilled: bool | None = None,
+    extra: Mapping[str, Any] | None = None,
+) -> Setup:
+    """What ``choice`` means for ``model``; ``dialect`` and ``prefilled`` override how it is read.
+
+    ``variant`` names the prompt of prompted mode, a key of ``protocol.PROMPTED``. ``extra`` are the
+    caller's wire fields: one that switches thinking off also means that no tag was prefilled.
+    """
     profile = profile_for(model)
     mode = mode_for(choice, profile)
-    system, suffix = _asked(mode, profile)
+    system, suffix = _asked(mode, profile, variant)
     return Setup(
         mode=mode,
-        reading=_reading(mode, profile, dialect),
+        reading=replace(
+            _reading(mode, profile, dialect),
+            prefilled=_prefilled(profile, extra or {}) if prefilled is None else prefilled,
+        ),
         system=system,
         suffix=suffix,
         temperature=profile.temperature,
@@ -65,11 +83,11 @@ def setup(model: str, choice: ModeChoice = "auto", dialect: str | Dialect | None
     )
 
 
-def _asked(mode: Mode, profile: Profile) -> tuple[str, str]:
+def _asked(mode: Mode, profile: Profile, variant: str) -> tuple[str, str]:
     """The system text and the suffix of a mode."""
     texts = {
         "trained": (profile.system, profile.suffix),
-        "prompted": (PROMPTED["v1"].text, ""),
+        "prompted": (PROMPTED[variant].text, ""),
         "plain": ("", ""),
     }
     return texts[mode]
@@ -79,11 +97,17 @@ def _reading(mode: Mode, profile: Profile, dialect: str | Dialect | None) -> Rea
     chosen = dialect if dialect is not None else _dialect(mode, profile)
     return Reading(
         dialect=chosen,
-        prefilled=profile.prefilled,
         scan=mode == "prompted" or chosen == "reflection",
         recover=mode == "trained" and profile.recover and chosen == "reflection",
         expected=_NOT_ASKED if mode == "plain" and profile.dialect == "reflection" else frozenset(),
     )
+
+
+def _prefilled(profile: Profile, extra: Mapping[str, Any]) -> bool:
+    """Whether the prompt ends with the opening tag, from the request that is really sent."""
+    switches = extra.get("chat_template_kwargs") or {}
+    off = any(switches.get(name) is False for name in _SWITCHES)
+    return profile.prefilled and not off
 
 
 def _dialect(mode: Mode, profile: Profile) -> str | Dialect:

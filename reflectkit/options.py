@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, get_args
 
 from .errors import ConfigurationError
 from .modes import ModeChoice
+from .protocol.prompts import PROMPTED
 from .visibility import Show
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class Options(TypedDict, total=False):
     stop: str | Sequence[str]
     extra: Mapping[str, object] | None
     policy: Policy | None
+    variant: str
+    prefilled: bool | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,8 @@ class Settings:
     stop: str | Sequence[str] = ()
     extra: Mapping[str, object] | None = None
     policy: Policy | None = None
+    variant: str = "v1"
+    prefilled: bool | None = None
 
 
 def _is_int(value: object) -> bool:
@@ -79,6 +84,8 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "stop": (_are_texts, "a text or several, none of them empty"),
     "extra": (lambda v: isinstance(v, Mapping), "a mapping of fields for the wire"),
     "policy": (lambda v: callable(getattr(v, "flow", None)), "an object with flow(request)"),
+    "variant": (lambda v: v in PROMPTED, "one of " + ", ".join(PROMPTED)),
+    "prefilled": (lambda v: isinstance(v, bool), "True or False"),
     "dialect": (lambda v: _known_dialect(v), "a known dialect's name or a Dialect"),
 }
 _DEFAULTS = Settings()

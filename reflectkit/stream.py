@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from types import TracebackType
 
 from .engine import Run
@@ -23,7 +23,7 @@ class ReplyStream:
     stops the model. ``partial`` and ``usage`` can be read at any time, after an error too.
     """
 
-    def __init__(self, start: Callable[[], Run]) -> None:
+    def __init__(self, start: Callable[[], Awaitable[Run]]) -> None:
         self._start = start
         self._run: Run | None = None
         self._events: AsyncGenerator[Event, None] | None = None
@@ -31,7 +31,7 @@ class ReplyStream:
     async def __aenter__(self) -> ReplyStream:
         if self._run is not None:
             raise ConfigurationError("This stream was used before.", hint="Ask for a new one.")
-        self._run = self._start()
+        self._run = await self._start()
         self._events = self._run.events()
         return self
 

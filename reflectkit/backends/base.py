@@ -35,7 +35,8 @@ class Backend(Protocol):
 
     ``stream`` is an async generator (or returns an async iterator with ``aclose``). It raises only
     ``ReflectKitError``; closing it early stops the work on the model's side. ``capabilities``,
-    ``model`` (the model's name, "" if unknown) and ``aclose()`` are optional.
+    ``model`` (the model's name, "" if unknown), ``await resolve()`` (that name, found out if need
+    be) and ``aclose()`` are optional.
     """
 
     def stream(self, request: Request, /) -> AsyncIterator[Chunk]:

@@ -174,6 +174,10 @@ class OpenAIBackend:
         if failure is not None:
             raise failure
 
+    async def resolve(self) -> str:
+        """The model's name; the server is asked once if none was given. Raises as ``stream``."""
+        return self._model or await self._clean_model()
+
     async def models(self) -> tuple[str, ...]:
         """The names of the models that the server offers. Raises ``BackendError``."""
         return await self._models(Deadline(self._timeouts))
@@ -261,6 +265,13 @@ class OpenAIBackend:
         if not names or model in names:
             return ""
         return f"It has no model {model!r}; it offers: {_list(names)}."
+
+    async def _clean_model(self) -> str:
+        try:
+            return await self._find_model(Deadline(self._timeouts))
+        except ReflectKitError as error:
+            failure = self._secrets.clean(error)
+        raise failure
 
     async def _find_model(self, deadline: Deadline) -> str:
         async with self._asking:

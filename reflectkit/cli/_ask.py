@@ -28,6 +28,7 @@ __all__ = ["ask"]
 PASSED = (
     "model",
     "mode",
+    "variant",
     "show",
     "system",
     "temperature",

@@ -13,6 +13,7 @@ __all__ = ["build", "secret"]
 
 SHOWS = ("full", "summary", "hidden")
 MODES = ("auto", "trained", "prompted", "plain")
+VARIANTS = ("v1", "v1-format")
 KEY = "REFLECTKIT_API_KEY"
 
 EPILOG = "exit codes:\n" + "\n".join(f"  {row.code:>3}  {row.meaning}" for row in EXITS)
@@ -101,6 +102,7 @@ def _ask(parser: argparse.ArgumentParser) -> None:
     add("prompt", nargs="*", help="the question; '-' or a pipe adds standard input")
     add("--show", choices=SHOWS, default="full", help="how much of the thinking (default: full)")
     add("--mode", choices=MODES, default="auto", help="trained, prompted or plain (default: auto)")
+    add("--variant", choices=VARIANTS, default="v1", help="which prompt the prompted mode uses")
     add("--stream", action="store_true", help="with --json: one line for each event as it comes")
     add("-v", "--verbose", action="store_true", help="log to standard error")
     _model(parser.add_argument_group("model"))

@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 
 from reflectkit import Chunk, Client, Corrected, Message
+from reflectkit.errors import ConfigurationError
 from reflectkit.models import profile_for
 from reflectkit.modes import setup
 from reflectkit.protocol.prompts import CARD, PROMPTED, SUFFIX
 from reflectkit.reply import Mode
 from reflectkit.testing import ScriptedBackend, chunkings
+from reflectkit.testing.loopback import LoopbackServer, chat
 
 TRAINED = "mattshumer/ref_70_e3"
 
@@ -160,3 +162,43 @@ async def test_a_prompted_reasoning_model_keeps_its_own_thinking_apart(text: str
     reply = await client.ask("q")
     assert reply.output == "28"
     assert "SECRET" not in repr(reply)
+
+
+async def test_the_variant_chooses_the_prompt() -> None:
+    backend = ScriptedBackend("x")
+    await Client(backend, mode="prompted", variant="v1-format").ask("Reply with JSON only.")
+    assert backend.requests[0].messages[0].text == PROMPTED["v1-format"].text
+
+
+def test_an_unknown_variant_is_named_with_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match="v1-format"):
+        Client(ScriptedBackend("x"), variant="v9")
+
+
+def test_the_command_line_offers_every_variant() -> None:
+    from reflectkit.cli._options import VARIANTS
+
+    assert tuple(PROMPTED) == VARIANTS
+
+
+async def test_a_server_with_one_model_is_asked_for_its_name_before_the_mode_is_chosen() -> None:
+    async with LoopbackServer(chat("a", "</think>", "b"), models=("deepseek-r1",)) as server:
+        async with Client(server.url) as client:
+            reply = await client.ask("Why?")
+        assert (reply.mode, reply.thinking, reply.output) == ("trained", "a", "b")
+        assert server.requests[0].json["model"] == "deepseek-r1"
+
+
+@pytest.mark.parametrize("switch", ["enable_thinking", "thinking"])
+def test_thinking_switched_off_means_that_no_tag_was_prefilled(switch: str) -> None:
+    off = {"chat_template_kwargs": {switch: False}}
+    assert setup("deepseek-r1").reading.prefilled
+    assert not setup("deepseek-r1", extra=off).reading.prefilled
+    assert setup("deepseek-r1", extra=off, prefilled=True).reading.prefilled
+
+
+async def test_prefilled_can_be_said() -> None:
+    backend = ScriptedBackend("28", repeat=True)
+    client = Client(backend, model="deepseek-r1")
+    assert (await client.ask("Why?")).output == ""
+    assert (await client.ask("Why?", prefilled=False)).output == "28"
