@@ -101,7 +101,7 @@ class _Take:
     async def _counted(self) -> int | None:
         """The tokens of the thinking, by the model's own counter where the backend has one."""
         known = self.usage is not None and self.usage.thinking is not None
-        thinking = self.reader.transcript.thinking
+        thinking = self.reader.transcript.thinking_source
         count = getattr(self._plan.backend, "count", None)
         if known or not thinking or count is None:
             return None

@@ -80,7 +80,7 @@ class Request:
 class Usage:
     """Tokens. ``completion`` covers everything generated: thinking, reflections and output.
 
-    ``thinking`` (reflections included) is ``None`` where nobody counted it.
+    ``thinking`` (reflections and tags included) is ``None`` where nobody counted it.
     ``exact`` is False as soon as one addend is an estimate.
     """
 

@@ -108,8 +108,13 @@ class Transcript:
     @property
     def thinking(self) -> str | None:
         """All reasoning, reflections in place; None when no reasoning section occurred."""
-        tops = [s for s in self.sections if _is_reasoning(s) and not self._inside_reasoning(s)]
+        tops = self._reasoning()
         return _join([s.text for s in tops]) if tops or self.prefilled else None
+
+    @property
+    def thinking_source(self) -> str:
+        """The source of all reasoning, its markup included: what thinking tokens are counted on."""
+        return "".join(self.source[s.start : s.end] for s in self._reasoning())
 
     @property
     def reflections(self) -> list[str]:
@@ -138,6 +143,9 @@ class Transcript:
             if section.kind == kind:
                 return True
         return False
+
+    def _reasoning(self) -> list[Section]:
+        return [s for s in self.sections if _is_reasoning(s) and not self._inside_reasoning(s)]
 
     def _inside_reasoning(self, section: Section) -> bool:
         return self._inside(section, "thinking") or self._inside(section, "reflection")

@@ -26,14 +26,14 @@ def accounted(
     """``reported`` with its gaps filled; ``thinking``: its tokens, if the model counted them.
 
     Without a report everything is estimated. Thinking that nobody counted gets its share of the
-    completion, by characters. Both are marked as estimates.
+    completion, by characters, its tags included. Both are marked as estimates.
     """
     usage = reported or _counted(request, transcript)
-    if usage.thinking is not None or not transcript.thinking:
+    if usage.thinking is not None or not transcript.thinking_source:
         return usage if usage.thinking is not None else replace(usage, thinking=0)
     if thinking is not None:
         return replace(usage, thinking=min(thinking, usage.completion))
-    share = min(len(transcript.thinking) / max(len(transcript.source), 1), 1.0)
+    share = min(len(transcript.thinking_source) / len(transcript.source), 1.0)
     return replace(usage, thinking=round(usage.completion * share), exact=False)
 
 
