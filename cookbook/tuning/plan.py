@@ -57,9 +57,9 @@ REFLECT = replace(
 M = 1_000_000
 TABLE = (
     Stage("trunk", "", 3_868_000, ((0, EASY), (M, MIDDLE), (3 * M, FULL)), warm=True),
-    Stage("base", "trunk", 20 * M, ((0, BASE),), decay=0.75),
-    Stage("check", "trunk", 10 * M, ((0, CHECK), (3 * M, REFLECT)), decay=0.75, whole=20 * M),
-    Stage("reflect", "check", 10 * M, ((0, REFLECT),), decay=0.75, whole=20 * M, before=10 * M,
+    Stage("base", "trunk", 18 * M, ((0, BASE),), decay=0.75),
+    Stage("check", "trunk", 10 * M, ((0, CHECK), (3 * M, REFLECT)), decay=0.75, whole=18 * M),
+    Stage("reflect", "check", 8 * M, ((0, REFLECT),), decay=0.75, whole=18 * M, before=10 * M,
           own_errors=True),
 )  # fmt: skip
 STAGES = {stage.name: stage for stage in TABLE}
