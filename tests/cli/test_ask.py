@@ -21,8 +21,8 @@ def command() -> Command:
 SECRET = "sk-very-secret"
 PIECES = (
     "<thin",
-    "king>2 + 2 is 5. <reflection>No, 4.</refl",
-    "ection></thinking>",
+    "king>2 + 2 is 5. <reflection>No, 4.",
+    "</reflection></thinking>",
     "<output>2",
     "8</output>",
 )
