@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ class Engine:
         params.cpuparams.n_threads = threads
         params.cpuparams_batch.n_threads = threads
         params.use_jinja = True
-        params.port = 0
+        params.hostnames, params.port = ["127.0.0.1"], 0
+        params.api_keys = [secrets.token_hex(32)]  # its listener is not for others
         params.verbosity = 0
         params.warmup = False
         self._server = xllamacpp.Server(params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from engine import Engine
 from problems import TASKS, heldout
 from scoring import answer_of, well_formed
 
-WEIGHTS = Path(__file__).resolve().parents[2] / "reflectkit" / "models" / "weights"
+WEIGHTS = Path(str(files("reflectkit.models"))) / "weights"
 NAMES = ("base", "reflect")
 
 
