@@ -26,6 +26,7 @@ ROUNDS = 25
 PIECE = 16
 SENTENCES = "The sum is four, and then seven times four is twenty-eight, as far as I can see. "
 PLAIN = SENTENCES * 800
+ANGLED = "If a < b and b < c, then a < c; in HTML that is <b>a &lt; c</b>, as far as I see. " * 400
 TAGGED = "".join(
     f"<think>{SENTENCES * 9}</think>\n\n{SENTENCES * 4}It is *28*; run `f(x)`.\n" for _ in range(60)
 )
@@ -208,6 +209,7 @@ def main() -> None:
         ("reflectkit, thinking", ours_inside),
     ]
     compare("Plain text", PLAIN, fast, ROUNDS * 2)
+    compare("Text with marks that begin no tag", ANGLED, fast, ROUNDS)
     patterns = [
         ("lazy pattern, rescanning", rescanning(LAZY)),
         ("pattern with attributes", rescanning(ATTRIBUTES)),

@@ -100,14 +100,15 @@ class Ledger:
 
     def text(self, start: int, end: int, source: str) -> None:
         """``source`` is text of the innermost section, or outside all."""
-        self._silent(start)
-        span = self.current or self._open_run(start)
+        if self._redo is not None:
+            self._silent(start)
+        span = self.stack[-1] if self.stack else (self.run or self._open_run(start))
         if end <= self.sent:
             return
-        self.catch_up()
-        self.events.append(
-            SectionDelta(span.number, span.kind, source[max(0, self.sent - start) :])
-        )
+        if self._redo is not None:
+            self.catch_up()
+        text = source[self.sent - start :] if self.sent > start else source
+        self.events.append(SectionDelta(span.number, span.kind, text))
         self.sent = end
 
     def markup(self, start: int, end: int, source: str) -> None:

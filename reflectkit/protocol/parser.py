@@ -119,9 +119,14 @@ class Parser(Reading):
 
     def _consider(self, piece: str) -> list[ProtocolEvent]:
         """The piece holds the mark that is looked out for; or there are several such marks."""
-        if any(mark in piece for mark in self._marks):
+        if self._mark:
+            if not piece:
+                return []
+            if self._begins(piece):
+                return self._read(piece)
+        elif any(mark in piece for mark in self._marks):
             return self._read(piece)
-        if not piece:
+        elif not piece:
             return []
         self._parts.append(piece)
         return [SectionDelta(self._number, self._kind, piece)]
@@ -157,6 +162,7 @@ class Parser(Reading):
     def _look_out(self, marks: tuple[str, ...]) -> None:
         self._marks = marks
         self._mark = marks[0] if len(marks) == 1 else ""
+        self._begins = self._scan.begins.search
 
     def _result(self) -> Transcript:
         source = "".join(self._parts)

@@ -84,14 +84,15 @@ class Reading:
 
     def _load(self, piece: str) -> None:
         """Take in the next piece, and what went by on the fast path since the last one."""
-        passed = self._parts[self._counted :]
-        self._ledger.passed(sum(map(len, passed)), self._base)
+        passed = "".join(self._parts[self._counted :])
+        if passed:
+            self._ledger.passed(len(passed), self._base)
         if passed and self._answering and not self._given:
             del self._parts[self._counted :]  # its code marks matter now
-            self._buffer = "".join(passed)
-        else:
-            self._base += sum(map(len, passed))
-            self._counted = len(self._parts)
+            self._buffer = passed + piece
+            return
+        self._base += len(passed)
+        self._counted = len(self._parts)
         self._buffer += piece
 
     def _store(self) -> None:
@@ -126,7 +127,8 @@ class Reading:
     def _step_tags(self, final: bool) -> bool:
         scan, text, at = self._scan, self._buffer, self._at
         found = (scan.answer if self._answering else scan.tags).search(text, at)
-        if found is None or found.end() > len(text) - MAX_TAG:
+        sure = found is not None and scan.sure and text[found.start()] == "<"
+        if found is None or (not sure and found.end() > len(text) - MAX_TAG):
             limit = len(text) if final else scan.hold(text, at)
             if found is None or found.start() >= limit:
                 if final:

@@ -35,16 +35,20 @@ class Scan:
     """What to look for in one state.
 
     ``tags`` finds the leftmost whole delimiter, the longest one there; ``answer`` finds runs of
-    code marks as well. ``starts`` are the characters without which no delimiter can begin;
+    code marks as well. ``starts`` are the characters without which no delimiter can begin, and
+    ``begins`` finds the first three characters of one, or what may become them.
     ``hold(text, at)`` is where a beginning of a delimiter stands at the end of the text, else its
-    length; ``signals`` says what a match means.
+    length; ``sure`` says that none can stand there before a whole delimiter, or be one that is
+    longer. ``signals`` says what a match means.
     """
 
     tags: re.Pattern[str]
     answer: re.Pattern[str]
     starts: tuple[str, ...]
+    begins: re.Pattern[str]
     hold: Callable[[str, int], int]
     signals: Callable[[re.Match[str]], Signals]
+    sure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +107,13 @@ def _beginnings(word: str) -> str:
     return "".join(f"(?:{re.escape(c)}" for c in word) + ")?" * len(word)
 
 
+def _first(spellings: Iterable[str]) -> re.Pattern[str]:
+    """Finds the beginnings of spellings: three characters, or fewer at the end of the text."""
+    heads = {re.escape(s[:3]) for s in spellings}
+    ends = {re.escape(s[:k]) + r"\Z" for s in spellings for k in (1, 2)}
+    return re.compile("|".join(sorted(heads) + sorted(ends)) or r"(?!)", re.IGNORECASE)
+
+
 # --- literal delimiters
 
 
@@ -113,6 +124,7 @@ def _literal(entries: list[Entry]) -> Scan:
         tags=re.compile(pattern),
         answer=re.compile(pattern + _CODE),
         starts=tuple(sorted({spelling[0] for spelling in table})),
+        begins=_first(table),
         hold=_hold_prefix(table),
         signals=lambda found: table[found[0]],
     )
@@ -151,8 +163,10 @@ def _xml(entries: list[Entry]) -> Scan:
         tags=re.compile(pattern, re.IGNORECASE),
         answer=re.compile(pattern + _CODE, re.IGNORECASE),
         starts=("<",),
+        begins=_first([f"<{name}" for name in table]),
         hold=hold,
         signals=_tag_meaning(table),
+        sure=True,
     )
 
 
@@ -206,6 +220,7 @@ def _channels(entries: list[Entry]) -> Scan:
         tags=re.compile(pattern),
         answer=re.compile(pattern + _CODE),
         starts=("<",),
+        begins=_first(["<|start|>", "<|channel|>", *closers]),
         hold=hold,
         signals=signals,
     )
