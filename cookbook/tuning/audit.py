@@ -113,7 +113,7 @@ def detection(engine: Engine, problems: list[Problem], seed: int = 5) -> dict[st
     """Verdicts on planted and right steps after the model's own greedy recomputation."""
     rng = random.Random(seed)
     scores: dict[bool, list[float]] = {True: [], False: []}
-    final = {0.0: 0, 0.7: 0}
+    final = {(planted, temperature): 0 for planted in (True, False) for temperature in (0.0, 0.7)}
     missing = 0
     for index, problem in enumerate(problems):
         now = case(problem, index % 2 == 0, rng)
@@ -121,18 +121,19 @@ def detection(engine: Engine, problems: list[Problem], seed: int = 5) -> dict[st
         score = margin(seen)
         missing += score is None
         scores[now.planted].append(0.0 if score is None else score)
-        if now.planted:
-            sampled, _ = engine.complete(now.prefix, 0.7, seed=index)
-            final[0.0] += answer_of(text, "reflection") == problem.answer
-            final[0.7] += answer_of(sampled, "reflection") == problem.answer
+        sampled, _ = engine.complete(now.prefix, 0.7, seed=index)
+        for temperature, reply in ((0.0, text), (0.7, sampled)):
+            final[now.planted, temperature] += answer_of(reply, "reflection") == problem.answer
     bad, good = scores[True], scores[False]
     return {
         "planted": len(bad), "right": len(good), "no verdict": missing,
         "auroc": auroc(bad, good),
         "found": sum(s > 0 for s in bad) / len(bad),
         "false": sum(s > 0 for s in good) / len(good),
-        "answer right after planted, T 0": final[0.0] / len(bad),
-        "answer right after planted, T 0.7": final[0.7] / len(bad),
+        "answer right after planted, T 0": final[True, 0.0] / len(bad),
+        "answer right after planted, T 0.7": final[True, 0.7] / len(bad),
+        "answer right after right, T 0": final[False, 0.0] / len(good),
+        "answer right after right, T 0.7": final[False, 0.7] / len(good),
         "mean margin (nats)": (sum(bad) / len(bad) - sum(good) / len(good)) / 2
         if not math.isnan(sum(bad)) else 0.0,
     }  # fmt: skip

@@ -94,7 +94,8 @@ def row(
 ARMS = {
     "base": (("plain", 0.0), ("thinking", 0.0), ("thinking", 0.7), ("reflection", 0.0)),
     "reflect": (("plain", 0.0), ("thinking", 0.0), ("thinking", 0.7), ("reflection", 0.0),
-                ("reflection", 0.7), ("thinking", 1.0), ("reflection", 1.0)),
+                ("reflection", 0.7), ("thinking", 1.0), ("reflection", 1.0),
+                ("thinking", 1.5), ("reflection", 1.5)),
 }  # fmt: skip
 
 

@@ -67,7 +67,7 @@ def compared(figures: Figures) -> list[str]:
         line(with_it >= base - 0.03, "reflect (reflecting) within 3 points of base, T 0",
              f"{with_it:.3f} against {base:.3f}"),
     ]  # fmt: skip
-    for temperature in (0.0, 0.7, 1.0):
+    for temperature in (0.0, 0.7, 1.0, 1.5):
         without = figures.row("reflect", "thinking", temperature)
         reflecting = figures.row("reflect", "reflection", temperature)
         shares = reflecting["right"] / reflecting["n"], without["right"] / without["n"]
