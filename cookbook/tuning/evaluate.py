@@ -28,6 +28,10 @@ WEIGHTS = Path(__file__).resolve().parents[2] / "reflectkit" / "models" / "weigh
 SYSTEM = {"plain": None, "thinking": prompts.THINKING, "reflection": prompts.REFLECTION}
 SMALL = "arithmetic, 1-2 operations"
 LARGE = "arithmetic, 3-4 operations"
+HEADER = (
+    "weights  mode          T  task                                     n right [95 %]           "
+    "formed  tokens"
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Row:
         share, formed = self.right / self.n, self.formed / self.n
         well = "    -" if self.mode == "plain" else f"{formed:.3f}"
         return (
-            f"{self.weights:8} {self.mode:11} {self.temperature:3.1f}  {self.task:27} {self.n:5} "
+            f"{self.weights:8} {self.mode:11} {self.temperature:3.1f}  {self.task:36} {self.n:5} "
             f"{share:.3f} [{low:.3f}, {high:.3f}]  {well}  {self.tokens:6.1f}"
         )
 
@@ -140,7 +144,7 @@ def second_turn(name: str, engine: Engine, sets: dict[str, list[Problem]], mode:
             chat = [*messages(problem.question, mode), {"role": "assistant", "content": first.text},
                     {"role": "user", "content": told}]  # fmt: skip
             replies.append(engine.chat(chat, 0.0, seed=index))
-        rows.append(row(name, mode, 0.0, f"2nd turn: {task}"[:27], problems, replies))
+        rows.append(row(name, mode, 0.0, f"2nd turn: {task}", problems, replies))
         print(rows[-1], flush=True)
     return rows
 
@@ -157,15 +161,24 @@ def evaluate(options: argparse.Namespace) -> dict[str, Any]:
         if name == "reflect":
             found["audits"] = {kind: asdict(audit) for kind, audit in audits.items()}
             found["detection"] = detection(engine, sets[SMALL] + sets[LARGE])
-            print_checks(audits, found["detection"])
+    print("\n".join(report(found)[len(found["rows"]) + 1 :]))
     return found
 
 
-def print_checks(audits: dict[str, Audit], seen: dict[str, float]) -> None:
-    """What reflections did."""
-    for kind, audit in audits.items():
-        print(f"own {kind}: {audit}")
-    print("planted steps in chains:", json.dumps(seen))
+def said(found: dict[str, Any]) -> list[str]:
+    """What reflections did, one line each."""
+    audits = [f"own {kind}: {Audit(**counts)}" for kind, counts in found["audits"].items()]
+    seen = [
+        f"planted steps in chains, {name}: {value:g}" for name, value in found["detection"].items()
+    ]
+    return audits + seen
+
+
+def report(found: dict[str, Any]) -> list[str]:
+    """Everything that was measured, as the lines of a page."""
+    rows = [str(Row(**row)) for row in found["rows"]]
+    met = goals(found) if {r["weights"] for r in found["rows"]} == set(ARMS) else []
+    return [HEADER, *rows, "", *said(found), *met]
 
 
 def main() -> None:
@@ -175,20 +188,18 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write all figures to this file")
     parser.add_argument("--only", choices=list(ARMS), help="one set of weights only")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--read", type=Path, nargs="*", help="only print goals from files")
+    parser.add_argument("--read", type=Path, nargs="*", help="only print what files say")
     options = parser.parse_args()
     started = time.monotonic()
     if options.read:
         found = merge([json.loads(path.read_text()) for path in options.read])
+        print("\n".join(report(found)))
     else:
-        print("weights  mode          T  task                            n right [95 %]           "
-              "formed  tokens")  # fmt: skip
+        print(HEADER)
         found = evaluate(options)
         print(f"{time.monotonic() - started:.0f} s")
     if options.json:
         options.json.write_text(json.dumps(found, indent=1) + "\n")
-    if {r["weights"] for r in found["rows"]} == set(ARMS):
-        print("\n".join(goals(found)))
 
 
 if __name__ == "__main__":

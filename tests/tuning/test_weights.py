@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from importlib.resources import files
 from pathlib import Path
 
@@ -11,10 +12,12 @@ pytest.importorskip("xllamacpp")
 
 import prompts
 from engine import Engine
+from evaluate import report
 from problems import TASKS, heldout
 from scoring import answer_of, well_formed
 
 WEIGHTS = Path(str(files("reflectkit.models"))) / "weights"
+TUNING = Path(__file__).parents[2] / "cookbook" / "tuning"
 NAMES = ("base", "reflect")
 
 
@@ -64,3 +67,11 @@ def test_reflect_reflects_and_base_does_not() -> None:
     for name in NAMES:
         text = ask(Engine(WEIGHTS / f"{name}.gguf"), "What is (2 + 2) * 7?", prompts.REFLECTION)
         assert ("<reflection>" in text) == (name == "reflect")
+
+
+@pytest.mark.checkout
+def test_the_card_states_what_was_measured() -> None:
+    found = json.loads((TUNING / "figures.json").read_text())
+    card = (WEIGHTS / "MODEL_CARD.md").read_text().splitlines()
+    assert [line for line in report(found) if line not in card] == []
+    assert found["n"] == 500
