@@ -10,6 +10,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 WHEEL_VENV := .venvs/wheel
 SERVE_VENV := .venvs/transformers
+BENCH_VENV := .venvs/bench
 PIP := -m pip install -qq --disable-pip-version-check
 
 # What `make wheel` needs beside the wheel itself; the package folder is not among it on purpose.
@@ -58,8 +59,10 @@ engines: $(VENV)/.dev $(SERVE_VENV)/.installed  ## the same answers from real se
 drawn: $(VENV)/.dev  ## rewrite the parts of the pages that are drawn from the code
 	$(PY) tests/meta/drawn.py
 
-bench: $(VENV)/.dev  ## what an import costs, beside h11
+bench: $(VENV)/.dev $(BENCH_VENV)/.installed  ## imports, parsing, embedded model: beside peers, as ratios
 	$(PY) benchmarks/imports.py
+	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/parser.py
+	$(PY) benchmarks/embedded.py
 
 clean:  ## remove the environments and everything built
 	rm -rf $(VENV) .venvs build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -82,6 +85,12 @@ $(SERVE_VENV)/.installed: Makefile | $(SERVE_VENV)/.made
 	@echo "Installing transformers serve into $(SERVE_VENV) ..."
 	@$(SERVE_VENV)/bin/python $(PIP) "$(TORCH)"
 	@$(SERVE_VENV)/bin/python $(PIP) "transformers[serving]>=5.20,<6"
+	@touch $@
+
+# The peers that parsing is measured against.
+$(BENCH_VENV)/.installed: benchmarks/requirements.txt Makefile | $(BENCH_VENV)/.made
+	@echo "Installing the peers of the benchmark into $(BENCH_VENV) ..."
+	@$(BENCH_VENV)/bin/python $(PIP) --requirement benchmarks/requirements.txt
 	@touch $@
 
 # A fresh virtual environment. --group needs pip 25.1; Debian's own is older, so the wheel's gets one too.

@@ -1,7 +1,7 @@
 """What parsing costs, beside a bare loop, three libraries' tag handling and two patterns.
 
-    python -m venv .venv-bench && .venv-bench/bin/pip install -r benchmarks/requirements.txt
-    PYTHONPATH=. .venv-bench/bin/python benchmarks/parser.py
+    make bench   # or, in an environment with benchmarks/requirements.txt:
+    PYTHONPATH=. python benchmarks/parser.py
 
 Peers that are not installed are left out. All contestants of a table take turns in one process;
 times are CPU times. The first table streams one text in pieces of 16 characters and gives the cost
