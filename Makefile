@@ -93,14 +93,25 @@ $(BENCH_VENV)/.installed: benchmarks/requirements.txt Makefile | $(BENCH_VENV)/.
 	@$(BENCH_VENV)/bin/python $(PIP) --requirement benchmarks/requirements.txt
 	@touch $@
 
+# What a bare Debian lacks: virtual environments, and OpenMP's library, which llama.cpp's wheel leaves to the system.
+define SYSTEM
+	packages="python3-venv python3-pip libgomp1"; \
+	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		echo "Installing the system's $$packages ..."; \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends $$packages >/dev/null; \
+	else \
+		echo "'$(PYTHON)' cannot make virtual environments, or OpenMP's library is missing."; \
+		echo "On Debian and Ubuntu: apt install $$packages"; exit 1; \
+	fi
+endef
+
 # A fresh virtual environment. --group needs pip 25.1; Debian's own is older, so the wheel's gets one too.
 %/.made:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "reflectkit needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1)."; \
 		echo "Name another one: make PYTHON=python3.12 ..."; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || { \
-		echo "'$(PYTHON)' cannot make virtual environments."; \
-		echo "On Debian and Ubuntu: apt install python3-venv python3-pip"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip, ctypes, sys; sys.platform == "linux" and ctypes.CDLL("libgomp.so.1")' \
+		2>/dev/null || { $(SYSTEM); }
 	@rm -rf $* && $(PYTHON) -m venv $*
 	@if [ "$*" = "$(WHEEL_VENV)" ]; then $*/bin/python $(PIP) --upgrade "pip>=25.1,<27"; fi
 	@touch $@

@@ -199,13 +199,19 @@ class _Busy:
         self._engine.leave()
 
 
+def _way_out(error: ImportError) -> str:
+    """What to do about a missing engine, or about a library of the system that it wants."""
+    if "libgomp" in str(error):
+        return "Install OpenMP's library: apt install libgomp1 (Debian, Ubuntu), dnf install libgomp."
+    return 'Install it with: pip install "reflectkit[local]"'
+
+
 def _serve(settings: Settings, door: _Door) -> Any:
     try:
         xllamacpp = importlib.import_module("xllamacpp")
     except ImportError as error:
         raise ConfigurationError(
-            f"The embedded engine cannot be loaded: {error}.",
-            hint='Install it with: pip install "reflectkit[local]"',
+            f"The embedded engine cannot be loaded: {error}.", hint=_way_out(error)
         ) from error
     try:
         server = xllamacpp.Server(_params(xllamacpp, settings, door))

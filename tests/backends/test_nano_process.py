@@ -179,6 +179,21 @@ except Exception as error:
     assert 'pip install "reflectkit[local]"' in out
 
 
+def test_without_a_library_of_the_system(markov: Path, tmp_path: Path) -> None:
+    broken = "raise ImportError('libgomp.so.1: cannot open shared object file')"
+    (tmp_path / "xllamacpp.py").write_text(broken)
+    code = f"""
+sys.path.insert(0, {str(tmp_path)!r})
+try:
+    NanoBackend(sys.argv[1])
+except Exception as error:
+    print(type(error).__name__, error)
+"""
+    out = ran(code, markov)
+    assert out.startswith("ConfigurationError The embedded engine cannot be loaded: libgomp")
+    assert "apt install libgomp1" in out
+
+
 class TestProcessor:
     OLD = frozenset({"sse4_2", "avx"})
     NEW = OLD | {"avx2", "fma", "bmi2", "f16c"}
