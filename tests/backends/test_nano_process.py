@@ -185,7 +185,7 @@ def test_without_a_library_of_the_system(markov: Path, tmp_path: Path) -> None:
     code = f"""
 sys.path.insert(0, {str(tmp_path)!r})
 try:
-    NanoBackend(sys.argv[1])
+    asyncio.run(ask(NanoBackend(sys.argv[1])))
 except Exception as error:
     print(type(error).__name__, error)
 """
