@@ -202,7 +202,7 @@ class _Busy:
 def _way_out(error: ImportError) -> str:
     """What to do about a missing engine, or about a library of the system that it wants."""
     if "libgomp" in str(error):
-        return "Install OpenMP's library: apt install libgomp1 (Debian, Ubuntu), dnf install libgomp."
+        return "Install OpenMP: apt install libgomp1 (Debian), dnf install libgomp (Fedora)."
     return 'Install it with: pip install "reflectkit[local]"'
 
 
