@@ -126,19 +126,33 @@ class Reading:
 
     def _step_tags(self, final: bool) -> bool:
         scan, text, at = self._scan, self._buffer, self._at
-        found = (scan.answer if self._answering else scan.tags).search(text, at)
+        if self._answering:
+            found, at = self._after_spans(scan.answer, at)
+        else:
+            found = scan.tags.search(text, at)
         sure = found is not None and scan.sure and text[found.start()] == "<"
         if found is None or (not sure and found.end() > len(text) - MAX_TAG):
             limit = len(text) if final else scan.hold(text, at)
             if found is None or found.start() >= limit:
                 if final:
-                    self._note_fragment()
+                    self._note_fragment(at)
                 self._text_to(limit)
                 return False
         if self._answering and not (found["ticks"] is found["tildes"] is None):
             return self._code_mark(found, final)
         self._text_to(found.start())
         return self._tag(found)
+
+    def _after_spans(self, pattern: re.Pattern[str], at: int) -> tuple[re.Match[str] | None, int]:
+        """The first mark behind code spans that are plainly whole, and where they end."""
+        text = self._buffer
+        found = pattern.search(text, at)
+        while found is not None and found["span"]:
+            start = found.start()
+            goes_on = (text[start - 1 : start] or self._before(0)[-1:]) == "`"  # a run too long
+            at = start + 1 if goes_on else found.end()
+            found = pattern.search(text, at)
+        return found, at
 
     def _text_to(self, place: int) -> None:
         """The text up to ``place`` in the buffer has no marks."""
@@ -150,10 +164,10 @@ class Reading:
         tell(self._base + at, self._base + place, text)
         self._at = place
 
-    def _note_fragment(self) -> None:
+    def _note_fragment(self, at: int) -> None:
         """At the end of the text: is there the beginning of a tag that could count here?"""
         scan = self._lexicon.closing if self._state == OUTPUT else self._scan
-        place = scan.hold(self._buffer, self._at)
+        place = scan.hold(self._buffer, at)
         long_enough = len(self._buffer) - place >= _SHORTEST_TRUNCATED
         self._fragment = self._base + place if long_enough else None
 

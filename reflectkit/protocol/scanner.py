@@ -23,9 +23,9 @@ __all__ = ["MAX_TAG", "Lexicon", "Scan", "compile_lexicon"]
 #: A longer tag or delimiter is text. This bounds what a parser may hold back (characters).
 MAX_TAG: Final = 256
 
-#: Runs that may begin or end a code span or fence in the text of an answer.
-#: Each alternative begins with a character of its own, which lets the engine skip plain text.
-_CODE: Final = r"|`(?P<ticks>`*+)|~(?P<tildes>~*+)"
+#: Code in the text of an answer: a whole span of the plainest kind, or a run that may begin a span
+#: or fence. Alternatives begin with a fixed character, which lets the engine skip plain text.
+_CODE: Final = r"|(?P<span>`[^`\n]++`(?=[^`]))|`(?P<ticks>`*+)|~(?P<tildes>~*+)"
 
 Signals = tuple[str, ...]
 
@@ -34,8 +34,8 @@ Signals = tuple[str, ...]
 class Scan:
     """What to look for in one state.
 
-    ``tags`` finds the leftmost whole delimiter, the longest one there; ``answer`` finds runs of
-    code marks as well. ``starts`` are the characters without which no delimiter can begin, and
+    ``tags`` finds the leftmost whole delimiter, the longest one there; ``answer`` finds code
+    marks as well. ``starts`` are the characters without which no delimiter can begin, and
     ``begins`` finds the first three characters of one, or what may become them.
     ``hold(text, at)`` is where a beginning of a delimiter stands at the end of the text, else its
     length; ``sure`` says that none can stand there before a whole delimiter, or be one that is
