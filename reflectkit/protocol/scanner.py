@@ -25,7 +25,7 @@ MAX_TAG: Final = 256
 
 #: Code in the text of an answer: a whole span of the plainest kind, or a run that may begin a span
 #: or fence. Alternatives begin with a fixed character, which lets the engine skip plain text.
-_CODE: Final = r"|(?P<span>`[^`\n]++`(?=[^`]))|`(?P<ticks>`*+)|~(?P<tildes>~*+)"
+_CODE: Final = r"|`(?P<span>[^`\n]++`(?=[^`]))|`(?P<ticks>`*+)|~(?P<tildes>~*+)"
 
 Signals = tuple[str, ...]
 
