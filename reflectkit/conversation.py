@@ -61,7 +61,7 @@ def _listed(prompt: object) -> list[object]:
     if isinstance(prompt, Sequence) and not isinstance(prompt, bytes | bytearray):
         return list(prompt)
     raise ConfigurationError(
-        f"A prompt cannot be a {type(prompt).__name__}.",
+        f"A prompt is text or messages, not {type(prompt).__name__}.",
         hint="Pass a string, a Message, or a list of messages.",
     )
 

@@ -149,10 +149,12 @@ def _xml(entries: list[Entry]) -> Scan:
     table = _meanings(
         (("/" if signal[0] == "-" else "") + name, signal) for name, signal in entries
     )
-    names = "|".join(_tag_names(table))
+    # Among ASCII names only ASCII letters are the same without case: a dotless i is no i.
+    group = "(?a:" if all(map(str.isascii, table)) else "(?:"
+    names = group + "|".join(_tag_names(table)) + ")"
     pattern = rf"<(?=[^<>]{{0,{MAX_TAG - 2}}}+>)({names})(?:\s[^<>]*+|/)?>"
-    begun = "|".join(_beginnings(name) for name in sorted(table))
-    partial = re.compile(rf"<(?:{begun}|(?:{names})(?:\s[^<>]*+|/)?)", re.IGNORECASE)
+    begun = group + "|".join(_beginnings(name) for name in sorted(table)) + ")"
+    partial = re.compile(rf"<(?:{begun}|{names}(?:\s[^<>]*+|/)?)", re.IGNORECASE)
 
     def hold(text: str, at: int) -> int:
         end = len(text)
@@ -171,8 +173,8 @@ def _xml(entries: list[Entry]) -> Scan:
 
 
 def _tag_meaning(table: Mapping[str, Signals]) -> Callable[[re.Match[str]], Signals]:
-    """What a tag's name means. A pattern without case takes a few letters for others (a dotless i
-    for an i, a final sigma for a sigma) that ``lower`` keeps apart: then the pattern decides."""
+    """What a tag's name means. Beyond ASCII, a pattern without case takes a few letters for others
+    (a final sigma for a sigma) that ``lower`` keeps apart: then the pattern decides."""
     alike = [(re.compile(re.escape(name), re.IGNORECASE), said) for name, said in table.items()]
 
     def signals(found: re.Match[str]) -> Signals:
