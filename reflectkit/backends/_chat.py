@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ..errors import BackendError, BackendWireError, ReflectKitError
 from ..messages import Chunk
 from ._retry import is_safe_status
-from ._sse import LARGEST_EVENT, SSE, EventTooLarge
-from ._wire import ChunkReader, WireFault, read_error
+from ._sse import LARGEST_EVENT, SSE, EventTooLarge, JSONLines
+from ._wire import ChunkReader, WireFault
 
-__all__ = ["ChatStream", "excerpt"]
+__all__ = ["AnswerReader", "ChatStream", "excerpt"]
 
 _DONE: Final = "[DONE]"
 _WHITE: Final = b" \t\r\n\xef\xbb\xbf"
@@ -23,8 +23,47 @@ _HTML_HINT: Final = (
 )
 
 
+class AnswerReader(Protocol):
+    """Turns the JSON values of one answer into chunks. No input makes it raise."""
+
+    @property
+    def started(self) -> bool:
+        """Something of an answer has arrived."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """A reason to finish has come; only usage may still follow."""
+        ...
+
+    @property
+    def stopped(self) -> bool:
+        """A stop string was found in the text: nothing that follows belongs to the answer."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """The server has said that nothing follows."""
+        ...
+
+    def fault(self, data: object) -> WireFault | None:
+        """The fault that a value reports, if it is a report of one."""
+        ...
+
+    def read(self, data: object) -> list[Chunk]:
+        """The chunks that one value gives."""
+        ...
+
+    def finish(self) -> Chunk:
+        """The last chunk, with what was held back; without ``finish`` if no reason came."""
+        ...
+
+
 class ChatStream:
-    """Reads the body of a chat answer: server-sent events, or one JSON object.
+    """Reads the body of a chat answer: server-sent events, lines of JSON, or one JSON object.
+
+    ``reader`` reads the values (an OpenAI-compatible server's by default, with ``stop`` and
+    ``prefix``); ``lines``: every line is one.
 
     ``feed`` and ``finish`` are generators that give what is good before they raise
     ``BackendWireError``, text held back included. When ``complete``, the answer is whole, and a
@@ -32,11 +71,18 @@ class ChatStream:
     """
 
     def __init__(
-        self, content_type: str = "", *, stop: Sequence[str] = (), prefix: str = ""
+        self,
+        content_type: str = "",
+        *,
+        stop: Sequence[str] = (),
+        prefix: str = "",
+        reader: AnswerReader | None = None,
+        lines: bool = False,
     ) -> None:
         self._html = "html" in content_type.lower()
-        self._reader = ChunkReader(stop=stop, prefix=prefix)
-        self._sse = SSE()
+        self._reader: AnswerReader = reader or ChunkReader(stop=stop, prefix=prefix)
+        self._lines = lines
+        self._frames = JSONLines() if lines else SSE()
         self._json: bytearray | None = None
         self._head = b""
         self._sniffed = False
@@ -63,7 +109,7 @@ class ChatStream:
         if not self._sniffed and not (data := self._sniff(data)):
             return
         try:
-            events = self._sse.feed(data) if self._json is None else self._keep(self._json, data)
+            events = self._frames.feed(data) if self._json is None else self._keep(self._json, data)
         except EventTooLarge as error:
             events, too_large = [], str(error)
         else:
@@ -102,7 +148,7 @@ class ChatStream:
             return b""
         self._sniffed = True
         self._html = self._html or first == b"<"
-        if self._html or first in b"{[":
+        if self._html or (first in b"{[" and not self._lines):
             self._json = bytearray()
         return self._head
 
@@ -116,7 +162,7 @@ class ChatStream:
         if self._json is not None and not self._html:
             yield from self._event(self._json.decode("utf-8", "replace"))
             self._done = self._reader.started
-        for event in self._sse.finish():
+        for event in self._frames.finish():
             yield from self._event(event)
 
     def _event(self, event: str) -> Iterator[Chunk]:
@@ -126,10 +172,11 @@ class ChatStream:
             return
         self._after_stop += self._reader.stopped
         data = _loads(event)
-        fault = read_error(data)
+        fault = self._reader.fault(data)
         if fault or not isinstance(data, dict):
             yield from self.fail(_reported(fault) if fault else _not_json(event))
         yield from self._reader.read(data)
+        self._done = self._done or self._reader.ended
 
     def _early_end(self) -> BackendWireError:
         if self._html:
@@ -138,7 +185,7 @@ class ChatStream:
         if not self._reader.started:
             return BackendWireError(
                 f"The answer is empty or not a chat stream: {excerpt(self._head)}".rstrip(": "),
-                hint="Check that base_url is an OpenAI-compatible chat server.",
+                hint="Check that base_url is a chat server that speaks this API.",
                 retryable=not self._head,
             )
         return BackendWireError(

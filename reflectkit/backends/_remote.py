@@ -184,6 +184,17 @@ class RemoteBackend(ABC):
             if not self._adapt(answer.status, said, fields):
                 raise await self._refusal(answer, said, fields.get("model", ""), deadline)
 
+    async def _question(self, path: str, fields: Mapping[str, Any], deadline: Deadline) -> Any:
+        """The JSON answer to a small question beside the chat."""
+        answer = await self._http.open("POST", path, deadline, json.dumps(fields).encode())
+        said = self._secrets.redact(await answer.read())
+        if answer.status != 200:
+            raise await self._refusal(answer, said, str(fields.get("model", "")), deadline)
+        try:
+            return json.loads(said)
+        except (ValueError, RecursionError):
+            return None
+
     async def _refusal(
         self, answer: Answer, said: str, model: str, deadline: Deadline
     ) -> BackendStatus:

@@ -19,6 +19,7 @@ _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 #: shorter values are no secrets, and hiding them would garble messages
 _SHORTEST: Final = 4
 _HIDDEN: Final = "***"
+_KEY_HEADERS: Final = ("Authorization", "x-api-key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +32,13 @@ class Address:
     password: str = field(default="", repr=False)
 
     @classmethod
-    def parse(cls, base_url: str) -> Address:
-        """Read a base URL; without a path it gets ``/v1``. Raises ``ConfigurationError``."""
+    def parse(
+        cls, base_url: str, *, path: str = "/v1", endpoint: str = "/chat/completions"
+    ) -> Address:
+        """Read a base URL; without a path it gets ``path``, and a trailing ``endpoint`` is cut.
+
+        Raises ``ConfigurationError``.
+        """
         try:
             url = urlsplit(base_url.strip())
             host, _ = url.hostname, url.port
@@ -41,11 +47,11 @@ class Address:
         if not host or url.scheme not in ("http", "https"):
             raise ConfigurationError(
                 "base_url must be the address of a server.",
-                hint='Write it like "http://localhost:8000/v1".',
+                hint=f'Write it like "http://localhost:8000{path}".',
             )
-        path = url.path.rstrip("/").removesuffix("/chat/completions") or "/v1"
+        found = url.path.rstrip("/").removesuffix(endpoint) or path
         return cls(
-            f"{url.scheme}://{url.netloc.rpartition('@')[2]}{path}",
+            f"{url.scheme}://{url.netloc.rpartition('@')[2]}{found}",
             query=url.query,
             user=unquote(url.username or ""),
             password=unquote(url.password or ""),
@@ -61,7 +67,14 @@ class Secrets:
 
     __slots__ = ("_headers", "_hidden")
 
-    def __init__(self, api_key: str | None, headers: Mapping[str, str], address: Address) -> None:
+    def __init__(
+        self,
+        api_key: str | None,
+        headers: Mapping[str, str],
+        address: Address,
+        *,
+        key_header: str = "Authorization",
+    ) -> None:
         self._headers = {"User-Agent": "reflectkit", "Content-Type": "application/json"}
         self._headers |= {"Accept": "text/event-stream, application/json"}
         hidden = [api_key or "", address.password]
@@ -70,12 +83,13 @@ class Secrets:
             self._headers["Authorization"] = f"Basic {login}"
             hidden.append(login)
         if api_key:
-            if "Authorization" in self._headers:
+            if key_header in self._headers:
                 raise ConfigurationError(
                     "base_url holds a user and password, and there is an api_key too.",
                     hint="Only one of them can be sent: take one out.",
                 )
-            self._headers["Authorization"] = f"Bearer {api_key}"
+            bearer = key_header == "Authorization"
+            self._headers[key_header] = f"Bearer {api_key}" if bearer else api_key
         self._headers |= headers
         _check(self._headers)
         hidden += [v for k, v in headers.items() if _SENSITIVE.search(k)]
@@ -107,7 +121,7 @@ def _check(headers: Mapping[str, str]) -> None:
         if not _NAME.fullmatch(name):
             raise ConfigurationError("A header's name holds characters that it must not.")
         if not isinstance(value, str) or not _VALUE.fullmatch(value):
-            what = "api_key" if name == "Authorization" else f"header {name}"
+            what = "api_key" if name in _KEY_HEADERS else f"header {name}"
             raise ConfigurationError(
                 f"The value of {what} holds a line break or another character that no header may.",
                 hint="Strip it; it often comes from reading a file.",

@@ -1,4 +1,4 @@
-"""Server-sent events, incrementally: bytes in any pieces in, the data of whole events out. Pure.
+"""Server-sent events and lines of JSON: bytes in any pieces in, the data of whole events out. Pure.
 
 After the HTML standard's event-stream grammar: lines end in LF, CR or CRLF; a line that begins with
 a colon is a comment; the data lines of an event are joined by LF; an empty line ends the event.
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["SSE", "EventTooLarge"]
+__all__ = ["SSE", "EventTooLarge", "JSONLines"]
 
 #: bytes that one event may take before it is refused
 LARGEST_EVENT: Final = 16 * 1024 * 1024
@@ -78,3 +78,32 @@ class SSE:
     def _end_event(self) -> list[str]:
         data, self._data, self._size = self._data, [], 0
         return [b"\n".join(data).decode("utf-8", "replace")] if data else []
+
+
+class JSONLines:
+    """One event a line; blank lines are passed over. Otherwise like ``SSE``."""
+
+    def __init__(self, *, largest: int = LARGEST_EVENT) -> None:
+        self._largest = largest
+        self._line = bytearray()
+
+    def feed(self, data: bytes) -> list[str]:
+        """Every line that these bytes complete."""
+        *whole, rest = data.split(b"\n")
+        events: list[str] = []
+        for line in whole:
+            self._grow(line)
+            events += self.finish()
+        self._grow(rest)
+        return events
+
+    def finish(self) -> list[str]:
+        """The line that the end of the stream left open, if it holds anything."""
+        line = bytes(self._line).removeprefix(_BOM).strip()
+        self._line.clear()
+        return [line.decode("utf-8", "replace")] if line else []
+
+    def _grow(self, line: bytes) -> None:
+        self._line += line
+        if len(self._line) > self._largest:
+            raise EventTooLarge(f"One line is larger than {self._largest} bytes.")

@@ -31,6 +31,7 @@ _FINISH: Final[Mapping[str, FinishReason]] = {
     "length": "length",
     "max_tokens": "length",
     "model_length": "length",
+    "model_context_window_exceeded": "length",
     "tool_calls": "tool_calls",
     "tool_use": "tool_calls",
     "function_call": "tool_calls",
@@ -200,6 +201,9 @@ class ChunkReader:
         self._model = ""
         self._any = False
 
+    #: the end of these answers is an event of its own, which is no JSON
+    ended = False
+
     @property
     def finished(self) -> bool:
         """A reason to finish has come; only usage may still follow."""
@@ -219,6 +223,10 @@ class ChunkReader:
     def usage(self) -> Usage | None:
         """The latest figures from the server."""
         return self._usage
+
+    def fault(self, data: object) -> WireFault | None:
+        """The fault that a JSON chunk reports."""
+        return read_error(data)
 
     def read(self, data: object) -> list[Chunk]:
         """The chunks that one JSON chunk gives; often one, sometimes none."""

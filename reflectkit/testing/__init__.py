@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .loopback import LoopbackServer, Received, Served, chat, page, refusal
     from .replay import Recorder, ReplayBackend
     from .suite import BackendSuite
+    from .wires import anthropic_chat, ollama_chat
 
 __all__ = [
     "BackendSuite",
@@ -26,8 +27,10 @@ __all__ = [
     "ScriptedBackend",
     "Served",
     "Step",
+    "anthropic_chat",
     "chat",
     "chunkings",
+    "ollama_chat",
     "page",
     "refusal",
 ]
@@ -39,7 +42,9 @@ _LATE: Final = {
     "Recorder": "replay",
     "ReplayBackend": "replay",
     "Served": "loopback",
+    "anthropic_chat": "wires",
     "chat": "loopback",
+    "ollama_chat": "wires",
     "page": "loopback",
     "refusal": "loopback",
 }

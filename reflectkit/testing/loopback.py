@@ -1,10 +1,11 @@
-"""A real HTTP server on the loopback interface that speaks the OpenAI wire and breaks on purpose.
+"""A real HTTP server on the loopback interface that speaks like a chat API and breaks on purpose.
 
     async with LoopbackServer(chat("Hel", "lo")) as server:
         backend = OpenAIBackend(server.url, model="m")
 
 Each request gets the next ``Served``, the last one for ever. A ``Served`` is a status, headers and
-steps; ``chat``, ``refusal`` and ``page`` make the usual ones, and its methods break them.
+steps; ``chat``, ``refusal`` and ``page`` make the usual ones, ``anthropic_chat`` and
+``ollama_chat`` those of other APIs, and its methods break them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,9 @@ Step = bytes | Fault | Callable[[], Awaitable[object]]
 
 _STREAM: Final = {"Content-Type": "text/event-stream"}
 _JSON: Final = {"Content-Type": "application/json"}
+_CHATS: Final = ("/v1/chat/completions", "/v1/messages", "/api/chat")
+_LISTS: Final = ("/v1/models", "/api/tags")
+_COUNT: Final = "/v1/messages/count_tokens"
 #: the fields of a chat request that a strict server knows
 KNOWN_FIELDS: Final = frozenset(
     ("model", "messages", "stream", "max_tokens", "temperature", "top_p", "seed", "stop", "tools")
@@ -120,7 +124,9 @@ def page(text: str = "Welcome", status: int = 200) -> Served:
 
 
 class LoopbackServer:
-    """Serves ``/v1/chat/completions`` and ``/v1/models`` on a free port of 127.0.0.1.
+    """Serves chats and the list of models of three APIs on a free port of 127.0.0.1.
+
+    These are OpenAI's and Anthropic's under ``/v1``, and Ollama's under ``/api``.
 
     ``strict`` answers 422 to fields that are not in ``KNOWN_FIELDS``, as ``transformers serve``
     does. ``requests`` are the chat requests; ``connections`` is how many are open now, ``streams``
@@ -147,10 +153,15 @@ class LoopbackServer:
         self.abandoned = 0
 
     @property
-    def url(self) -> str:
-        """The base URL."""
+    def root(self) -> str:
+        """The address without a path."""
         assert self._server is not None, "the server is not running"
-        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    @property
+    def url(self) -> str:
+        """The base URL of the APIs under ``/v1``."""
+        return f"{self.root}/v1"
 
     async def __aenter__(self) -> LoopbackServer:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, backlog=512)
@@ -229,10 +240,13 @@ class LoopbackServer:
             writer.transport.abort()
 
     def _choose(self, received: Received) -> Served:
-        if received.method == "GET" and received.path.endswith("/models"):
+        path = received.path.partition("?")[0]
+        if received.method == "GET" and path in _LISTS:
             self.asked_models += 1
             return _models(self._models)
-        if not received.path.startswith("/v1/chat/completions"):
+        if path == _COUNT:
+            return Served((b'{"input_tokens": 7}',), headers=_JSON)
+        if path not in _CHATS:
             return refusal(404, f"there is no {received.path}")
         self.requests.append(received)
         if self._strict and (unknown := sorted(received.json.keys() - KNOWN_FIELDS)):
@@ -291,8 +305,9 @@ def _head(served: Served) -> bytes:
 def _models(names: Sequence[str] | None) -> Served:
     if names is None:
         return refusal(500, "no list of models")
-    rows = [{"id": name, "object": "model"} for name in names]
-    return Served((json.dumps({"object": "list", "data": rows}).encode(),), headers=_JSON)
+    rows = [{"id": name, "name": name, "object": "model"} for name in names]
+    lists = {"object": "list", "data": rows, "models": rows}
+    return Served((json.dumps(lists).encode(),), headers=_JSON)
 
 
 def _event(data: Mapping[str, Any]) -> bytes:
