@@ -269,10 +269,19 @@ class Ledger:
         markups = self.markups[bisect_left(self.markups, (first, 0)) :]
         self.events.extend(_corrections(old, _stretches(labels, markups), self.sent))
         now = self._open()
+        self._recognise(now)
         while self._told and self._told[-1] not in now:
             self._conclude(self._told[-1], "")
         for span in now[len(self._told) :]:
             self._announce(span, "")
+
+    def _recognise(self, now: list[Span]) -> None:
+        """A section that reads again as it was told of is the same one."""
+        for place, (told, span) in enumerate(zip(self._told, now, strict=False)):
+            if (told.kind, told.start) != (span.kind, span.start):
+                break
+            span.number = told.number
+            self._told[place] = span
 
     def _open(self) -> list[Span]:
         return [*self.stack, *([self.run] if self.run else [])]
