@@ -19,6 +19,7 @@ __all__ = [
     "Kind",
     "Markup",
     "ProtocolEvent",
+    "ReadAs",
     "SectionDelta",
     "SectionEnded",
     "SectionStarted",
@@ -71,15 +72,19 @@ class Markup:
     source: str
 
 
+#: What a stretch of the source is read as: text of a kind of section, or markup.
+ReadAs = Kind | Literal["markup"]
+
+
 @dataclass(frozen=True, slots=True)
 class Corrected:
-    """Late evidence: text from ``start`` to ``end`` (positions in the source) that was sent as
-    ``was`` is to be read as ``now``. It consumes no input."""
+    """Late evidence: the source from ``start`` to ``end`` (positions) that was sent as ``was`` is
+    to be read as ``now``. It consumes no input."""
 
     start: int
     end: int
-    was: Kind
-    now: Kind
+    was: ReadAs
+    now: ReadAs
     source: str = field(default="", init=False)
 
 

@@ -67,8 +67,10 @@ class Printer:
                 self.text(kind, text)
             case SectionStarted() | SectionEnded():
                 self._leave()
-            case Corrected(was=was, now=now):
+            case Corrected(was=was, now=now) if "markup" not in (was, now):
                 self.note(f"what was shown above as {was} is {now}")
+            case Corrected(now="markup"):
+                self.note("a tag was shown above as text")
             case AttemptStarted(number=number) if number > 1:
                 self.note(f"attempt {number}")
 

@@ -85,6 +85,6 @@ def _repeated(sections: Sequence[Section], dialect: Dialect) -> Iterator[Issue]:
 def _stray_text(sections: Sequence[Section]) -> Iterator[Issue]:
     if not any(s.kind == "output" for s in sections):
         return
-    for section in sections:
-        if section.kind == "outside" and section.text.strip():
-            yield Issue("text_outside", section.start, "text outside the sections")
+    runs = [s for s in sections if s.kind == "outside" and s.text.strip()]
+    if runs:
+        yield Issue("text_outside", runs[0].start, f"{len(runs)} runs of text outside")

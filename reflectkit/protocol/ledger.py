@@ -18,12 +18,14 @@ from ..reply import Section
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ..events import Kind, ProtocolEvent
+    from ..events import Kind, ProtocolEvent, ReadAs
     from ..reply import IssueKind
 
 __all__ = ["Ledger", "Save", "Span"]
 
 Label = tuple[int, "Kind"]
+#: From here on the text is read as this.
+Stretch = tuple[int, "ReadAs"]
 
 
 class Span:
@@ -74,7 +76,7 @@ class Ledger:
         self.events: list[ProtocolEvent] = []
         self._told: list[Span] = []
         self._numbers = 0
-        self._redo: list[Label] | None = None
+        self._redo: list[Stretch] | None = None
 
     # --- reading on
 
@@ -159,8 +161,9 @@ class Ledger:
             self._redo.insert(0, (0, self.outside))
             self._tell_rest(end, source)
             return
-        if start:
-            self.events.append(Corrected(0, start, self.outside, "thinking"))
+        before = self.markups[:-1]
+        was, now = _stretches([(0, self.outside)], before), _stretches([(0, "thinking")], before)
+        self.events.extend(_corrections(was, now, start))
         self._conclude(span, source)
         self.sent = end
 
@@ -244,7 +247,8 @@ class Ledger:
         self.rereads += 1
         spans, markups, issues, labels, calls = save.lengths
         if self._redo is None:
-            self._redo = [(save.position, self.labels[labels - 1][1]), *self.labels[labels:]]
+            known = [(save.position, self.labels[labels - 1][1]), *self.labels[labels:]]
+            self._redo = _stretches(known, self.markups[markups:])
         del self.spans[spans:]
         del self.markups[markups:]
         del self.issues[issues:]
@@ -260,30 +264,27 @@ class Ledger:
         old, self._redo = self._redo, None
         if old is None:
             return
-        self.events.extend(self._corrections(old))
+        first = old[0][0]
+        labels = self.labels[bisect_right(self.labels, first, key=lambda label: label[0]) - 1 :]
+        markups = self.markups[bisect_left(self.markups, (first, 0)) :]
+        self.events.extend(_corrections(old, _stretches(labels, markups), self.sent))
         now = self._open()
+        self._recognise(now)
         while self._told and self._told[-1] not in now:
             self._conclude(self._told[-1], "")
         for span in now[len(self._told) :]:
             self._announce(span, "")
 
+    def _recognise(self, now: list[Span]) -> None:
+        """A section that reads again as it was told of is the same one."""
+        for place, (told, span) in enumerate(zip(self._told, now, strict=False)):
+            if (told.kind, told.start) != (span.kind, span.start):
+                break
+            span.number = told.number
+            self._told[place] = span
+
     def _open(self) -> list[Span]:
         return [*self.stack, *([self.run] if self.run else [])]
-
-    def _corrections(self, old: list[Label]) -> Iterator[Corrected]:
-        first = old[0][0]
-        new = self.labels[bisect_right(self.labels, first, key=lambda label: label[0]) - 1 :]
-        edges = sorted({max(p, first) for p, _ in (*old, *new) if p < self.sent} | {self.sent})
-        pending: tuple[int, int, Kind, Kind] | None = None
-        for start, end, was, now in _compared(edges, old, new):
-            if pending and (pending[1], *pending[2:]) == (start, was, now):
-                pending = (pending[0], end, was, now)
-                continue
-            if pending:
-                yield Corrected(*pending)
-            pending = (start, end, was, now) if was != now else None
-        if pending:
-            yield Corrected(*pending)
 
     # --- the result
 
@@ -319,9 +320,40 @@ def _recipient(header: str) -> str:
     return words[0].removeprefix("functions.") if words else ""
 
 
+def _stretches(labels: list[Label], markups: list[tuple[int, int]]) -> list[Stretch]:
+    """What each stretch of the text is read as, markup included."""
+    edges = sorted({p for p, _ in labels} | {p for markup in markups for p in markup})
+    found: list[Stretch] = []
+    i = j = 0
+    for edge in edges:
+        while i + 1 < len(labels) and labels[i + 1][0] <= edge:
+            i += 1
+        while j < len(markups) and markups[j][1] <= edge:
+            j += 1
+        inside = j < len(markups) and markups[j][0] <= edge
+        found.append((edge, "markup" if inside else labels[i][1]))
+    return found
+
+
+def _corrections(old: list[Stretch], new: list[Stretch], end: int) -> Iterator[Corrected]:
+    """The stretches up to ``end`` that read differently; neighbours that agree are one."""
+    first = old[0][0]
+    edges = sorted({max(p, first) for p, _ in (*old, *new) if p < end} | {end})
+    pending: tuple[int, int, ReadAs, ReadAs] | None = None
+    for start, stop, was, now in _compared(edges, old, new):
+        if pending and (pending[1], *pending[2:]) == (start, was, now):
+            pending = (pending[0], stop, was, now)
+            continue
+        if pending:
+            yield Corrected(*pending)
+        pending = (start, stop, was, now) if was != now else None
+    if pending:
+        yield Corrected(*pending)
+
+
 def _compared(
-    edges: list[int], old: list[Label], new: list[Label]
-) -> Iterator[tuple[int, int, Kind, Kind]]:
+    edges: list[int], old: list[Stretch], new: list[Stretch]
+) -> Iterator[tuple[int, int, ReadAs, ReadAs]]:
     """The stretches between edges, with what they were sent as and what they are now."""
     i = j = 0
     for start, end in pairwise(edges):

@@ -8,7 +8,7 @@ from reflectkit.events import Corrected, Markup, SectionDelta, SectionEnded, Sec
 from reflectkit.protocol import Dialect, Parser
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from reflectkit.events import ProtocolEvent
     from reflectkit.reply import Transcript
@@ -64,35 +64,38 @@ def _brief(event: ProtocolEvent) -> str:
             return event.text
 
 
-def labels_told(events: Iterable[ProtocolEvent], outside: str) -> list[str]:
-    """The kind of every character by the events alone, corrections applied; checks their order."""
+def labels_told(events: Iterable[ProtocolEvent]) -> list[str]:
+    """What every character is by the events alone, corrections applied; checks their order."""
     labels: list[str] = []
     open_sections: list[tuple[int, str]] = []
     for event in events:
-        kind = open_sections[-1][1] if open_sections else outside
+        kind = "markup"
         match event:
             case Corrected():
                 assert set(labels[event.start : event.end]) == {event.was}
                 labels[event.start : event.end] = [event.now] * (event.end - event.start)
             case SectionStarted():
-                kind = event.kind
-                open_sections.append((event.index, kind))
+                open_sections.append((event.index, event.kind))
             case SectionEnded():
                 assert open_sections.pop()[0] == event.index
-                kind = event.kind
             case SectionDelta():
                 assert open_sections[-1] == (event.index, event.kind)
+                kind = event.kind
         labels += [kind] * len(event.source)
     assert not open_sections
     return labels
 
 
-def labels_found(transcript: Transcript, outside: str) -> list[str]:
-    """The kind of every character by the transcript's sections."""
-    labels = [outside] * len(transcript.source)
+def agrees(labels: Sequence[str], transcript: Transcript, outside: str) -> bool:
+    """Whether labels of characters say the same as the transcript's sections."""
+    kinds = [outside] * len(transcript.source)
     for section in transcript.sections:
-        labels[section.start : section.end] = [section.kind] * (section.end - section.start)
-    return labels
+        span = range(section.start, section.end)
+        kinds[section.start : section.end] = [section.kind] * len(span)
+        if section.text != "".join(transcript.source[i] for i in span if labels[i] != "markup"):
+            return False
+    told = zip(labels, kinds, strict=True)
+    return all(label in ("markup", kind) for label, kind in told)
 
 
 def dialect_of(given: str | dict[str, Any]) -> str | Dialect:

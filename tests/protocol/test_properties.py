@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from reflectkit.events import Corrected
 from reflectkit.protocol import DIALECTS, Dialect, Parser, parse, render
 
-from .helpers import labels_found, labels_told, merged, read
+from .helpers import agrees, labels_told, merged, read
 from .reference import Reference
 
 OWN = Dialect(
@@ -99,8 +99,7 @@ def test_nothing_is_lost(soup: tuple[str, Dialect, bool]) -> None:
 def test_corrections_lead_to_the_transcript(soup: tuple[str, Dialect, bool]) -> None:
     text, chosen, prefilled = soup
     events, transcript = read(list(text), chosen, prefilled)
-    outside = chosen.outside
-    assert labels_told(events, outside) == labels_found(transcript, outside)
+    assert agrees(labels_told(events), transcript, chosen.outside)
 
 
 @SETTINGS
@@ -160,10 +159,9 @@ def test_the_reference_can_disagree() -> None:
 
 def test_a_wrong_correction_is_noticed() -> None:
     events, transcript = read(["plan</thinking>x"], "reflection")
-    found = labels_found(transcript, "outside")
-    assert labels_told(events, "outside") == found
+    assert agrees(labels_told(events), transcript, "outside")
     without = [event for event in events if not isinstance(event, Corrected)]
-    assert labels_told(without, "outside") != found
+    assert not agrees(labels_told(without), transcript, "outside")
     wrong = [Corrected(0, 3, "output", "thinking"), *events]
     with pytest.raises(AssertionError):
-        labels_told([*events[:2], *wrong], "outside")
+        labels_told([*events[:2], *wrong])
