@@ -24,6 +24,7 @@ from pathlib import Path
 
 import pytest
 
+from reflectkit.backends.anthropic import AnthropicBackend
 from reflectkit.backends.base import Backend
 from reflectkit.backends.nano import NanoBackend, embedded_models
 from reflectkit.backends.openai import OpenAIBackend
@@ -155,6 +156,21 @@ async def test_the_same_transcripts(name: str, request: pytest.FixtureRequest) -
             assert parse(theirs) == parse(ours)
             assert ours.startswith("<thinking>") == bool(system), "the model was to think"
     await http.aclose()
+
+
+async def test_the_messages_api_says_the_same(llama: Server) -> None:
+    """llama.cpp speaks Anthropic's API as well; it counts a prompt as it reads it."""
+    async with (
+        NanoBackend(MODEL) as here,
+        AnthropicBackend(llama.url, model=llama.model, api_key=llama.key) as there,
+    ):
+        for prompt in PROMPTS:
+            assert await answer(there, *prompt) == await answer(here, *prompt), prompt
+        request = Request(messages=(Message("user", QUESTIONS[0]),), max_tokens=1)
+        (*_, last) = [chunk async for chunk in there.stream(request)]
+        assert last.usage is not None
+        assert last.finish == "length"
+        assert await there.count_tokens(request) == last.usage.prompt
 
 
 async def test_a_difference_would_be_seen(llama: Server) -> None:
