@@ -7,6 +7,7 @@ with a running event loop (a notebook's) included, which it blocks like any othe
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
@@ -58,9 +59,10 @@ class _Job(Generic[T]):
         except BaseException:  # an interrupt
             self.cancel()
             raise
-        if not done.done():
-            raise _cancelled()
         try:
+            if not done.done():
+                self._done.result()  # raises what ended the task
+                raise _cancelled()
             return done.result()
         except CancelledError:
             raise _cancelled() from None
@@ -105,6 +107,8 @@ class _Portal:
     """An event loop in a thread of its own, started at the first call."""
 
     def __init__(self) -> None:
+        self._process = 0
+        self._stopped = False
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -123,7 +127,10 @@ class _Portal:
 
     def stop(self) -> None:
         """Cancel what is under way, end the loop and its thread. Can be called twice."""
+        if self.over:
+            return
         with self._lock:
+            self._stopped = True
             loop, self._loop = self._loop, None
             thread, self._thread = self._thread, None
         if loop is not None and thread is not None:
@@ -131,9 +138,26 @@ class _Portal:
             if thread is not threading.current_thread():
                 thread.join()
 
+    @property
+    def over(self) -> bool:
+        """Nothing runs here, and nothing will: it was stopped, or is another process's."""
+        return self._stopped or self._forked
+
+    @property
+    def _forked(self) -> bool:
+        return self._loop is not None and os.getpid() != self._process
+
     def _running(self) -> asyncio.AbstractEventLoop:
+        if self._forked:
+            raise ConfigurationError(
+                "This SyncClient was used before the process was forked.",
+                hint="Threads do not survive a fork: make a new SyncClient in the child.",
+            )
         with self._lock:
+            if self._stopped:
+                raise ConfigurationError("The client is closed.", hint="Make a new one.")
             if self._loop is None:
+                self._process = os.getpid()
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
                     target=_serve, args=(self._loop,), name="reflectkit", daemon=True
@@ -198,7 +222,7 @@ class SyncClient:
 
     def close(self) -> None:
         """Close the connection and the loop. Can be called twice."""
-        if not self._borrowed:
+        if not self._borrowed and not self._portal.over:
             self._portal.call(self._client.close())
             self._portal.stop()
 
