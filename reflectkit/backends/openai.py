@@ -274,6 +274,8 @@ class OpenAIBackend:
         raise failure
 
     async def _find_model(self, deadline: Deadline) -> str:
+        if self._model:
+            return self._model
         async with self._asking:
             if not self._model:
                 names = await self._models(deadline)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
-from collections.abc import AsyncIterator
+import threading
+import warnings
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -431,3 +435,49 @@ async def test_a_slow_first_byte_is_waited_for() -> None:
 def test_json_is_in_the_wire_shape() -> None:
     events = [s for s in chat("a").steps if isinstance(s, bytes)]
     assert json.loads(events[1].removeprefix(b"data: "))["choices"][0]["delta"] == {"content": "a"}
+
+
+def test_one_backend_in_several_loops_one_after_the_other() -> None:
+    """asyncio.run in a script makes a loop each time; connections belong to the loop of theirs."""
+    with serving(chat("a")) as url, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # a loop that ends closes no connection
+        backend = OpenAIBackend(url)
+        for _ in range(3):
+            assert asyncio.run(text_of(backend)) == "a"
+        asyncio.run(backend.aclose())
+        gc.collect()
+
+
+def test_one_backend_in_two_loops_at_a_time_is_refused() -> None:
+    with serving(chat("a")) as url:
+        backend = OpenAIBackend(url, model="m")
+
+        async def here_and_there() -> None:
+            assert await text_of(backend) == "a"
+            with pytest.raises(ConfigurationError, match="another event loop"):
+                await asyncio.to_thread(lambda: asyncio.run(text_of(backend)))
+            assert await text_of(backend) == "a"
+            await backend.aclose()
+
+        asyncio.run(here_and_there())
+
+
+@contextmanager
+def serving(answer: Served) -> Iterator[str]:
+    """A server in a thread and a loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def there(work: Coroutine[Any, Any, Any]) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result(10)
+
+    server = LoopbackServer(answer)
+    there(server.__aenter__())
+    try:
+        yield server.url
+    finally:
+        there(server.__aexit__(None, None, None))
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
