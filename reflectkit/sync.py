@@ -16,6 +16,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .backends._secrets import hidden
 from .client import Client
 from .errors import ConfigurationError, ReflectKitError
 from .messages import Usage
@@ -185,13 +186,17 @@ class SyncClient:
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
+        args = tuple(hidden(a) for a in args)
+        if "api_key" in settings:
+            settings["api_key"] = hidden(settings["api_key"])
         self._client = Client(*args, **settings)
         self._portal = _Portal()
         self._borrowed = False
         weakref.finalize(self, self._portal.stop)
 
     def __repr__(self) -> str:
-        return f"Sync{self._client!r}"
+        client = getattr(self, "_client", None)  # None while the constructor fails
+        return f"Sync{client!r}" if client else "SyncClient()"
 
     def __enter__(self) -> SyncClient:
         return self

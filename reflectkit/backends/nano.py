@@ -81,6 +81,8 @@ class NanoBackend:
     """
 
     capabilities = Capabilities(continues_prefix=True, reports_usage=True, seeds=True)
+    #: the model's name; "" only in a report of why there is none
+    model = ""
 
     def __init__(
         self,

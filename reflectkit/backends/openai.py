@@ -20,7 +20,7 @@ from ..messages import Chunk, Request
 from ._chat import ChatStream, excerpt
 from ._http import Answer, Deadline, Http
 from ._retry import Retries, Timeouts, is_safe_status
-from ._secrets import Address, Secrets
+from ._secrets import Address, Secrets, hidden
 from ._wire import body, read_error
 from .base import Capabilities
 
@@ -82,6 +82,9 @@ class OpenAIBackend:
     Raises ``ConfigurationError`` for an address, key or header that cannot work.
     """
 
+    # A report of a failing constructor shows these.
+    _name = _model = ""
+
     def __init__(
         self,
         base_url: str,
@@ -95,8 +98,10 @@ class OpenAIBackend:
         continues: Continues = "no",
         trust_env: bool = False,
     ) -> None:
+        base_url, api_key = hidden(base_url), hidden(api_key)
+        headers = {name: hidden(value) for name, value in (headers or {}).items()}
         address = Address.parse(base_url)
-        self._secrets = Secrets(api_key, headers or {}, address)
+        self._secrets = Secrets(api_key, headers, address)
         self._name = address.shown
         self._model = model
         self._extra = dict(extra or {})
