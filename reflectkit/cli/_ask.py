@@ -57,6 +57,12 @@ def _prompt(words: list[str]) -> str:
     if words == ["-"]:
         return read_stdin()
     given = " ".join(words)
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            "The question is not UTF-8.", hint="See the terminal's encoding (LANG)."
+        ) from error
     piped = read_stdin().strip() if is_piped() else ""
     prompt = "\n\n".join(part for part in (given, piped) if part.strip())
     if not prompt:

@@ -35,7 +35,6 @@ FLOORS = (
             "reading",
             "visibility",
             "display",
-            "display",
         ),
         pure=True,
     ),
