@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .correction.policy import Policy
     from .protocol import Dialect
 
-__all__ = ["Options", "Settings", "changed", "checked"]
+__all__ = ["Connecting", "Options", "Settings", "changed", "checked"]
 
 
 class Options(TypedDict, total=False):
@@ -37,6 +37,14 @@ class Options(TypedDict, total=False):
     policy: Policy | None
     variant: str
     prefilled: bool | None
+
+
+class Connecting(Options, total=False):
+    """Those, and what only a new client may be told: the connection's own."""
+
+    api_key: str | None
+    timeout: float | None
+    retries: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,9 +26,10 @@ from .stream import ReplyStream
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from .backends.base import Backend
     from .conversation import Prompt
     from .events import Event
-    from .options import Options
+    from .options import Connecting, Options
 
 __all__ = ["SyncClient", "SyncReplyStream"]
 
@@ -185,11 +186,15 @@ class SyncClient:
     ``KeyboardInterrupt``.
     """
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        args = tuple(hidden(a) for a in args)
+    def __init__(
+        self,
+        backend_or_base_url: str | Backend | None = None,
+        **settings: Unpack[Connecting],
+    ) -> None:
+        backend_or_base_url = hidden(backend_or_base_url)
         if "api_key" in settings:
             settings["api_key"] = hidden(settings["api_key"])
-        self._client = Client(*args, **settings)
+        self._client = Client(backend_or_base_url, **settings)
         self._portal = _Portal()
         self._borrowed = False
         weakref.finalize(self, self._portal.stop)

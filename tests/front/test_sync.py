@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from inspect import signature
 
 import pytest
 
@@ -19,6 +20,7 @@ from reflectkit import (
     ReflectKitError,
     SyncClient,
 )
+from reflectkit.options import Connecting
 from reflectkit.sync import SyncReplyStream
 from reflectkit.testing import ScriptedBackend
 
@@ -197,3 +199,10 @@ def test_a_forked_child_is_told_and_does_not_hang() -> None:
             ended = os.waitpid(child, 0)
         assert os.waitstatus_to_exitcode(ended[1]) == 7
         assert client.ask("q").output == "28"
+
+
+def test_it_takes_what_the_client_takes() -> None:
+    """Its settings are written down once more, for type checkers: they must not fall behind."""
+    asked = {n: p for n, p in signature(Client).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    assert set(asked) == Connecting.__annotations__.keys()
+    assert next(iter(signature(SyncClient).parameters)) == "backend_or_base_url"
