@@ -10,6 +10,7 @@ import itertools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..errors import (
@@ -137,6 +138,24 @@ class _Outcome:
     safe: bool = False
 
 
+@cache
+def _quiet_url() -> type[httpx.URL]:
+    """An address that is sent as it is, and shown without its query, which may hold a key.
+
+    httpx logs the address of every request.
+    """
+    import httpx
+
+    class QuietURL(httpx.URL):
+        def __str__(self) -> str:
+            return str(self.copy_with(query=None))
+
+        def __repr__(self) -> str:
+            return repr(self.copy_with(query=None))
+
+    return QuietURL
+
+
 class Http:
     """Requests to one server: time-outs, retries, and errors of our own tree.
 
@@ -255,6 +274,7 @@ class Http:
             timeout=httpx.Timeout(None, connect=self._timeouts.connect),
             extensions={"trace": trace.note},
         )
+        request.url = _quiet_url()(request.url)
         limit = deadline.limit(self._timeouts.first, "no answer began")
         try:
             response = await self.wait(self._send(client, request, trace), limit, began=False)
