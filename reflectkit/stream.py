@@ -54,6 +54,11 @@ class ReplyStream:
             raise StopAsyncIteration
         if self._events is None:
             raise _ended_early()
+        if self._events.ag_running:
+            raise ConfigurationError(
+                "This stream is being read by another task.",
+                hint="Read it in one task, and hand on what comes from there.",
+            )
         try:
             return await anext(self._events)
         except StopAsyncIteration:
