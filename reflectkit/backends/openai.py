@@ -52,8 +52,10 @@ _REFUSES_FIELDS: Final = (400, 422)
 _AFTERWARDS: Final = 2.0
 #: bytes of a list of models
 _MODEL_LIST: Final = 8 * 1024 * 1024
+_SERVER_FAILED: Final = "The server failed: see its log, or try again later."
+_REFUSED: Final = "The server refused the request: see its words."
 _HINTS: Final[Mapping[int, str]] = {
-    400: "The server refused the request: see its words.",
+    400: _REFUSED,
     401: "Give a valid api_key.",
     403: "This key may not use this model or this server.",
     404: "Check base_url (it often ends in /v1) and the model's name.",
@@ -249,7 +251,7 @@ class OpenAIBackend:
     async def _refusal(
         self, answer: Answer, said: str, model: str, deadline: Deadline
     ) -> BackendStatus:
-        hint = _HINTS.get(answer.status, "")
+        hint = _HINTS.get(answer.status, _SERVER_FAILED if answer.status >= 500 else _REFUSED)
         if answer.location:
             hint = "The server is somewhere else: redirects are not followed; set base_url."
         if answer.status in (400, 404) and "model" in said.lower():

@@ -227,6 +227,19 @@ async def test_what_is_safe_is_sent_again(status: int) -> None:
     assert naps.seconds == [0.5, 1.0]
 
 
+@pytest.mark.parametrize(
+    "status", [301, 400, 401, 402, 403, 404, 405, 408, 413, 418, 422, 429, 500, 502, 503, 599]
+)
+async def test_every_status_has_a_hint(status: int) -> None:
+    async with (
+        LoopbackServer(refusal(status, "no")) as server,
+        OpenAIBackend(server.url, model="m", retries=0) as backend,
+    ):
+        with pytest.raises(BackendStatus) as caught:
+            await ask(backend)
+    assert caught.value.hint
+
+
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 413, 418, 422])
 async def test_what_is_not_safe_is_not(status: int) -> None:
     naps = Naps()
