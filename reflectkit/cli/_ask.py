@@ -43,10 +43,9 @@ def ask(options: Namespace) -> int:
     """Stream the answer; 0 when it is complete and accepted."""
     if options.stream and not options.json:
         raise ConfigurationError("--stream belongs to --json.", hint="Text streams without it.")
-    prompt = _prompt(options.prompt)
     report = Lines(options) if options.json else Text(options)
     try:
-        return asyncio.run(_answer(options, prompt, report))
+        return asyncio.run(_answer(options, _prompt(options.prompt), report))
     except ReflectKitError as error:
         report.failed(error)
         raise

@@ -287,6 +287,14 @@ async def test_errors_do_not_go_among_the_answers() -> None:
     assert json.loads(said)["error"]["status"] == 400
 
 
+async def test_json_has_every_error_of_ours(command: Command) -> None:
+    """A program that reads JSON reads why there is no answer there too."""
+    for arguments in (["ask", "--json"], ["ask", "--json", "--model", "nothing", "q"]):
+        result = await command(*arguments)
+        assert result.code == 2
+        assert json.loads(result.out)["error"]["type"] == "ConfigurationError"
+
+
 async def test_a_question_that_is_no_text() -> None:
     async with LoopbackServer(GOOD) as server:
         code, err = await shell('exec "$@" "$(printf \'\\377\')"', *asking(server))
