@@ -20,7 +20,7 @@ from ..messages import Chunk, Request
 from ._chat import ChatStream, excerpt
 from ._http import Answer, Deadline, Http
 from ._retry import Retries, Timeouts, is_safe_status
-from ._secrets import Address, Secrets
+from ._secrets import Address, Secrets, hidden
 from ._wire import body, read_error
 from .base import Capabilities
 
@@ -52,8 +52,10 @@ _REFUSES_FIELDS: Final = (400, 422)
 _AFTERWARDS: Final = 2.0
 #: bytes of a list of models
 _MODEL_LIST: Final = 8 * 1024 * 1024
+_SERVER_FAILED: Final = "The server failed: see its log, or try again later."
+_REFUSED: Final = "The server refused the request: see its words."
 _HINTS: Final[Mapping[int, str]] = {
-    400: "The server refused the request: see its words.",
+    400: _REFUSED,
     401: "Give a valid api_key.",
     403: "This key may not use this model or this server.",
     404: "Check base_url (it often ends in /v1) and the model's name.",
@@ -82,6 +84,9 @@ class OpenAIBackend:
     Raises ``ConfigurationError`` for an address, key or header that cannot work.
     """
 
+    # A report of a failing constructor shows these.
+    _name = _model = ""
+
     def __init__(
         self,
         base_url: str,
@@ -95,8 +100,10 @@ class OpenAIBackend:
         continues: Continues = "no",
         trust_env: bool = False,
     ) -> None:
+        base_url, api_key = hidden(base_url), hidden(api_key)
+        headers = {name: hidden(value) for name, value in (headers or {}).items()}
         address = Address.parse(base_url)
-        self._secrets = Secrets(api_key, headers or {}, address)
+        self._secrets = Secrets(api_key, headers, address)
         self._name = address.shown
         self._model = model
         self._extra = dict(extra or {})
@@ -244,7 +251,7 @@ class OpenAIBackend:
     async def _refusal(
         self, answer: Answer, said: str, model: str, deadline: Deadline
     ) -> BackendStatus:
-        hint = _HINTS.get(answer.status, "")
+        hint = _HINTS.get(answer.status, _SERVER_FAILED if answer.status >= 500 else _REFUSED)
         if answer.location:
             hint = "The server is somewhere else: redirects are not followed; set base_url."
         if answer.status in (400, 404) and "model" in said.lower():
@@ -274,6 +281,8 @@ class OpenAIBackend:
         raise failure
 
     async def _find_model(self, deadline: Deadline) -> str:
+        if self._model:
+            return self._model
         async with self._asking:
             if not self._model:
                 names = await self._models(deadline)
