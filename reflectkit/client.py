@@ -73,6 +73,8 @@ class Client:
     Raises ``ConfigurationError`` for a setting that cannot work.
     """
 
+    _settings = Settings()
+
     def __init__(
         self,
         backend_or_base_url: str | Backend | None = None,
@@ -95,6 +97,10 @@ class Client:
         variant: str = "v1",
         prefilled: bool | None = None,
     ) -> None:
+        if isinstance(backend_or_base_url, str) or api_key is not None:
+            from .backends._secrets import hidden
+
+            api_key, backend_or_base_url = hidden(api_key), hidden(backend_or_base_url)
         self._settings = checked(
             Settings(
                 model=model,
@@ -118,7 +124,9 @@ class Client:
         self._borrowed = False
 
     def __repr__(self) -> str:
-        return f"Client({self._connection.backend!r}, mode={self._settings.mode!r})"
+        connection = getattr(self, "_connection", None)  # None while the constructor fails
+        backend = connection.backend if connection else None
+        return f"Client({backend!r}, mode={self._settings.mode!r})"
 
     async def __aenter__(self) -> Client:
         return self
@@ -236,17 +244,20 @@ def _request(settings: Settings, ready: Setup, messages: tuple[Message, ...]) ->
 
 
 def _connect(target: str | Backend | None, model: str, wire: Mapping[str, Any]) -> _Connection:
-    if isinstance(target, str) and target.startswith(("http://", "https://")):
+    if isinstance(target, str) and target.lower().startswith(("http://", "https://")):
         return _Connection(_server(target, model, wire), ours=True)
     given = [name for name, value in wire.items() if value is not None]
     if given:
-        raise ConfigurationError(f"{given[0]} belongs to a URL, and no URL was given.")
+        raise ConfigurationError(
+            f"{given[0]} belongs to a URL, and no URL was given.",
+            hint="Name the server, http(s)://host/v1, or leave it out.",
+        )
     if target is None:
         from .backends.nano import NanoBackend
 
         name = model or _EMBEDDED
         return _Connection(NanoBackend(name), ours=True, only_model=name)
-    if isinstance(target, str) or not callable(getattr(target, "stream", None)):
+    if isinstance(target, str | type) or not callable(getattr(target, "stream", None)):
         raise ConfigurationError(
             f"{_short(target)} is neither a URL nor a backend.",
             hint="Pass http(s)://host/v1, an object with stream(request), or model=... alone.",
@@ -262,4 +273,8 @@ def _server(url: str, model: str, wire: Mapping[str, Any]) -> Backend:
 
 
 def _short(value: object) -> str:
-    return repr(value) if isinstance(value, str) else f"A {type(value).__name__}"
+    if not isinstance(value, str):
+        return f"A {type(value).__name__}"
+    before, at, host = str(value).rpartition("@")  # a user and a password stand before it
+    scheme = before.partition("://")[0] + "://" if "://" in before else ""
+    return repr(f"{scheme}***@{host}" if at else host)

@@ -72,7 +72,7 @@ def _says_something(message: Message) -> bool:
 
 def _turn(turn: object, index: int) -> Message:
     if isinstance(turn, Message):
-        return turn
+        return _checked(turn, index)
     if not isinstance(turn, Mapping):
         raise ConfigurationError(
             f"Message {index} is a {type(turn).__name__}.",
@@ -88,6 +88,15 @@ def _turn(turn: object, index: int) -> Message:
         tool_calls=_calls(turn.get("tool_calls") or (), index),
         tool_call_id=_text(turn, "tool_call_id", index),
     )
+
+
+def _checked(message: Message, index: int) -> Message:
+    """``message`` itself. Nothing has looked at what stands in it before."""
+    _role(message.role, index)
+    if message.content is None:
+        raise _unfit(message.content, index)
+    _content(message.content, index)
+    return message
 
 
 def _text(turn: Mapping[str, Any], field: str, index: int) -> str:
@@ -110,7 +119,11 @@ def _content(content: object, index: int) -> str | tuple[Mapping[str, Any], ...]
         return content or ""
     if isinstance(content, Sequence) and all(isinstance(p, Mapping) for p in content):
         return tuple(cast("Sequence[Mapping[str, Any]]", content))
-    raise ConfigurationError(
+    raise _unfit(content, index)
+
+
+def _unfit(content: object, index: int) -> ConfigurationError:
+    return ConfigurationError(
         f"The content of message {index} is a {type(content).__name__}.",
         hint="Pass text, or a list of content parts (mappings).",
     )

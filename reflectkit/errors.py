@@ -47,6 +47,15 @@ class ReflectKitError(Exception):
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Exceptions are rebuilt from their positional arguments alone; ours have others as well.
+        return _revived, (type(self), *self.args), vars(self)
+
+
+def _revived(cls: type[ReflectKitError], *args: object) -> ReflectKitError:
+    """An error as it was pickled or copied, before its attributes are put back."""
+    return cls.__new__(cls, *args)
+
 
 class ConfigurationError(ReflectKitError):
     """A setting, file or argument that cannot work."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
-from math import isfinite
+from sys import float_info
 from typing import TYPE_CHECKING, Any, TypedDict, get_args
 
 from .errors import ConfigurationError
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .correction.policy import Policy
     from .protocol import Dialect
 
-__all__ = ["Options", "Settings", "changed", "checked"]
+__all__ = ["Connecting", "Options", "Settings", "changed", "checked"]
 
 
 class Options(TypedDict, total=False):
@@ -37,6 +37,14 @@ class Options(TypedDict, total=False):
     policy: Policy | None
     variant: str
     prefilled: bool | None
+
+
+class Connecting(Options, total=False):
+    """Those, and what only a new client may be told: the connection's own."""
+
+    api_key: str | None
+    timeout: float | None
+    retries: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,12 +67,16 @@ class Settings:
     prefilled: bool | None = None
 
 
+_MOST = float_info.max
+
+
 def _is_int(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+    # Beyond the largest float there are whole numbers that no wire carries.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _MOST
 
 
 def _are_texts(value: object) -> bool:
@@ -84,7 +96,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "stop": (_are_texts, "a text or several, none of them empty"),
     "extra": (lambda v: isinstance(v, Mapping), "a mapping of fields for the wire"),
     "policy": (lambda v: callable(getattr(v, "flow", None)), "an object with flow(request)"),
-    "variant": (lambda v: v in PROMPTED, "one of " + ", ".join(PROMPTED)),
+    "variant": (lambda v: isinstance(v, str) and v in PROMPTED, "one of " + ", ".join(PROMPTED)),
     "prefilled": (lambda v: isinstance(v, bool), "True or False"),
     "dialect": (lambda v: _known_dialect(v), "a known dialect's name or a Dialect"),
 }

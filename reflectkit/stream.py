@@ -27,6 +27,7 @@ class ReplyStream:
         self._start = start
         self._run: Run | None = None
         self._events: AsyncGenerator[Event, None] | None = None
+        self._reading = False
 
     async def __aenter__(self) -> ReplyStream:
         if self._run is not None:
@@ -54,12 +55,20 @@ class ReplyStream:
             raise StopAsyncIteration
         if self._events is None:
             raise _ended_early()
+        if self._reading:
+            raise ConfigurationError(
+                "This stream is being read by another task.",
+                hint="Read it in one task, and hand on what comes from there.",
+            )
+        self._reading = True
         try:
             return await anext(self._events)
         except StopAsyncIteration:
             if self._opened().reply is None:  # an earlier step was cancelled or failed
                 raise _ended_early() from None
             raise
+        finally:
+            self._reading = False
 
     @property
     def output(self) -> AsyncIterator[str]:

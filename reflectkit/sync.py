@@ -7,6 +7,7 @@ with a running event loop (a notebook's) included, which it blocks like any othe
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import weakref
 from collections.abc import Callable, Coroutine, Iterator
@@ -15,6 +16,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from .backends._secrets import hidden
 from .client import Client
 from .errors import ConfigurationError, ReflectKitError
 from .messages import Usage
@@ -24,9 +26,10 @@ from .stream import ReplyStream
 if TYPE_CHECKING:
     from typing import Unpack
 
+    from .backends.base import Backend
     from .conversation import Prompt
     from .events import Event
-    from .options import Options
+    from .options import Connecting, Options
 
 __all__ = ["SyncClient", "SyncReplyStream"]
 
@@ -58,9 +61,10 @@ class _Job(Generic[T]):
         except BaseException:  # an interrupt
             self.cancel()
             raise
-        if not done.done():
-            raise _cancelled()
         try:
+            if not done.done():
+                self._done.result()  # raises what ended the task
+                raise _cancelled()
             return done.result()
         except CancelledError:
             raise _cancelled() from None
@@ -105,6 +109,8 @@ class _Portal:
     """An event loop in a thread of its own, started at the first call."""
 
     def __init__(self) -> None:
+        self._process = 0
+        self._stopped = False
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -123,7 +129,10 @@ class _Portal:
 
     def stop(self) -> None:
         """Cancel what is under way, end the loop and its thread. Can be called twice."""
+        if self.over:
+            return
         with self._lock:
+            self._stopped = True
             loop, self._loop = self._loop, None
             thread, self._thread = self._thread, None
         if loop is not None and thread is not None:
@@ -131,9 +140,26 @@ class _Portal:
             if thread is not threading.current_thread():
                 thread.join()
 
+    @property
+    def over(self) -> bool:
+        """Nothing runs here, and nothing will: it was stopped, or is another process's."""
+        return self._stopped or self._forked
+
+    @property
+    def _forked(self) -> bool:
+        return self._loop is not None and os.getpid() != self._process
+
     def _running(self) -> asyncio.AbstractEventLoop:
+        if self._forked:
+            raise ConfigurationError(
+                "This SyncClient was used before the process was forked.",
+                hint="Threads do not survive a fork: make a new SyncClient in the child.",
+            )
         with self._lock:
+            if self._stopped:
+                raise ConfigurationError("The client is closed.", hint="Make a new one.")
             if self._loop is None:
+                self._process = os.getpid()
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(
                     target=_serve, args=(self._loop,), name="reflectkit", daemon=True
@@ -160,14 +186,22 @@ class SyncClient:
     ``KeyboardInterrupt``.
     """
 
-    def __init__(self, *args: Any, **settings: Any) -> None:
-        self._client = Client(*args, **settings)
+    def __init__(
+        self,
+        backend_or_base_url: str | Backend | None = None,
+        **settings: Unpack[Connecting],
+    ) -> None:
+        backend_or_base_url = hidden(backend_or_base_url)
+        if "api_key" in settings:
+            settings["api_key"] = hidden(settings["api_key"])
+        self._client = Client(backend_or_base_url, **settings)
         self._portal = _Portal()
         self._borrowed = False
         weakref.finalize(self, self._portal.stop)
 
     def __repr__(self) -> str:
-        return f"Sync{self._client!r}"
+        client = getattr(self, "_client", None)  # None while the constructor fails
+        return f"Sync{client!r}" if client else "SyncClient()"
 
     def __enter__(self) -> SyncClient:
         return self
@@ -198,7 +232,7 @@ class SyncClient:
 
     def close(self) -> None:
         """Close the connection and the loop. Can be called twice."""
-        if not self._borrowed:
+        if not self._borrowed and not self._portal.over:
             self._portal.call(self._client.close())
             self._portal.stop()
 

@@ -1,0 +1,1 @@
+"""Who answers: the embedded model, a server, a function of your own."""

@@ -10,6 +10,7 @@ import itertools
 import time
 from collections.abc import AsyncGenerator, Awaitable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..errors import (
@@ -137,6 +138,24 @@ class _Outcome:
     safe: bool = False
 
 
+@cache
+def _quiet_url() -> type[httpx.URL]:
+    """An address that is sent as it is, and shown without its query, which may hold a key.
+
+    httpx logs the address of every request.
+    """
+    import httpx
+
+    class QuietURL(httpx.URL):
+        def __str__(self) -> str:
+            return str(self.copy_with(query=None))
+
+        def __repr__(self) -> str:
+            return repr(self.copy_with(query=None))
+
+    return QuietURL
+
+
 class Http:
     """Requests to one server: time-outs, retries, and errors of our own tree.
 
@@ -160,6 +179,7 @@ class Http:
         self._retries = retries
         self._trust_env = trust_env
         self._client: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
         self._closing: set[asyncio.Future[None]] = set()
 
@@ -218,6 +238,8 @@ class Http:
         """Close every connection; further requests are refused."""
         self._closed = True
         client, self._client = self._client, None
+        if self._loop is not asyncio.get_running_loop():
+            return  # what that loop held ended with it
         for task in tuple(self._closing):
             task.cancel()
         await asyncio.gather(*self._closing, return_exceptions=True)
@@ -252,6 +274,7 @@ class Http:
             timeout=httpx.Timeout(None, connect=self._timeouts.connect),
             extensions={"trace": trace.note},
         )
+        request.url = _quiet_url()(request.url)
         limit = deadline.limit(self._timeouts.first, "no answer began")
         try:
             response = await self.wait(self._send(client, request, trace), limit, began=False)
@@ -283,6 +306,7 @@ class Http:
 
         if self._closed:
             raise ConfigurationError(f"The backend for {self._address.shown} has been closed.")
+        self._move()
         if self._client is None:
             # without TLS there are no certificates to load, which takes longer than a local answer
             plain = self._address.shown.startswith("http://") and not self._trust_env
@@ -295,6 +319,19 @@ class Http:
                 follow_redirects=False,
             )
         return self._client
+
+    def _move(self) -> None:
+        """Connections belong to the event loop that made them; in a new loop there are none."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not None and self._loop is not loop:
+            if not self._loop.is_closed():
+                raise ConfigurationError(
+                    f"The connections to {self._address.shown} belong to another event loop.",
+                    hint="Make a client in each loop, or share a SyncClient between threads.",
+                )
+            self._client = None
+            self._closing.clear()
+        self._loop = loop
 
     def _translate(self, foreign: Exception, began: bool) -> ReflectKitError:
         import httpx

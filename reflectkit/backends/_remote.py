@@ -23,8 +23,10 @@ __all__ = ["RemoteBackend"]
 _AFTERWARDS: Final = 2.0
 #: bytes of a list of models
 _MODEL_LIST: Final = 8 * 1024 * 1024
+_SERVER_FAILED: Final = "The server failed: see its log, or try again later."
+_REFUSED: Final = "The server refused the request: see its words."
 _HINTS: Final[Mapping[int, str]] = {
-    400: "The server refused the request: see its words.",
+    400: _REFUSED,
     401: "Give a valid api_key.",
     403: "This key may not use this model or this server.",
     404: "Check base_url and the model's name.",
@@ -49,6 +51,8 @@ class RemoteBackend(ABC):
     _models_path: ClassVar[str]
     #: what to do about a status, before what is true of every server
     _hints: ClassVar[Mapping[int, str]] = {}
+    # A report of a failing constructor shows these.
+    _name = _model = ""
 
     def __init__(
         self,
@@ -198,7 +202,8 @@ class RemoteBackend(ABC):
     async def _refusal(
         self, answer: Answer, said: str, model: str, deadline: Deadline
     ) -> BackendStatus:
-        hint = {**_HINTS, **self._hints}.get(answer.status, "")
+        usual = _SERVER_FAILED if answer.status >= 500 else _REFUSED
+        hint = {**_HINTS, **self._hints}.get(answer.status, usual)
         if answer.location:
             hint = "The server is somewhere else: redirects are not followed; set base_url."
         if answer.status in (400, 404) and "model" in said.lower():
@@ -230,6 +235,8 @@ class RemoteBackend(ABC):
         raise failure
 
     async def _find_model(self, deadline: Deadline) -> str:
+        if self._model:
+            return self._model
         async with self._asking:
             if not self._model:
                 names = await self._models(deadline)

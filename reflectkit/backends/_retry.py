@@ -8,7 +8,9 @@ import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from typing import Final
+from typing import Final, NoReturn
+
+from ..errors import ConfigurationError
 
 __all__ = ["SAFE_STATUS", "Retries", "Timeouts", "is_safe_status", "parse_retry_after"]
 
@@ -30,6 +32,12 @@ class Timeouts:
     between: float | None = 60.0
     total: float | None = None
 
+    def __post_init__(self) -> None:
+        for name in ("connect", "first", "between", "total"):
+            value = getattr(self, name)
+            if value is not None and not _is_number(value, above=0):
+                _refuse(name, value, "a number of seconds above 0, or None")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retries:
@@ -47,6 +55,14 @@ class Retries:
     draw: Callable[[], float] = field(default=random.random, repr=False)
     sleep: Callable[[float], Awaitable[object]] = field(default=asyncio.sleep, repr=False)
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.times, int) or isinstance(self.times, bool) or self.times < 0:
+            _refuse("times", self.times, "a whole number from 0 up: how often to try again")
+        for name in ("base", "cap", "longest"):
+            value = getattr(self, name)
+            if value != 0 and not _is_number(value, above=0):
+                _refuse(name, value, "a number of seconds from 0 up")
+
     def delay(self, attempt: int, retry_after: float | None = None) -> float | None:
         """Seconds to wait after failed attempt ``attempt`` (from 0); None: do not try again."""
         if attempt >= self.times:
@@ -55,6 +71,18 @@ class Retries:
             return retry_after if retry_after <= self.longest else None
         longest: float = min(self.cap, self.base * 2.0**attempt)
         return self.draw() * longest
+
+
+def _is_number(value: object, *, above: float) -> bool:
+    return (
+        isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and above < value < float("inf")
+    )
+
+
+def _refuse(name: str, value: object, words: str) -> NoReturn:
+    raise ConfigurationError(f"{name} is {value!r:.60}.", hint=f"It must be {words}.")
 
 
 def is_safe_status(status: int) -> bool:

@@ -6,12 +6,12 @@ import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from ..errors import ConfigurationError, ReflectKitError
 
-__all__ = ["Address", "Secrets"]
+__all__ = ["Address", "Secrets", "hidden"]
 
 _SENSITIVE: Final = re.compile(r"auth|key|token|secret|cookie|password|signature", re.I)
 _NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -20,6 +20,25 @@ _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _SHORTEST: Final = 4
 _HIDDEN: Final = "***"
 _KEY_HEADERS: Final = ("Authorization", "x-api-key")
+
+T = TypeVar("T")
+
+
+class _Hidden(str):
+    """A text whose repr does not show it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return repr(_HIDDEN)
+
+
+def hidden(value: T) -> T | _Hidden:
+    """``value`` with a repr that says nothing, if it is a text.
+
+    A report of an error may show the variables of every frame; in ours a secret stands like this.
+    """
+    return _Hidden(value) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +94,17 @@ class Secrets:
         *,
         key_header: str = "Authorization",
     ) -> None:
+        if not isinstance(api_key, str | None):
+            raise ConfigurationError(
+                f"api_key is a {type(api_key).__name__}.", hint="It must be a text."
+            )
         self._headers = {"User-Agent": "reflectkit", "Content-Type": "application/json"}
         self._headers |= {"Accept": "text/event-stream, application/json"}
-        hidden = [api_key or "", address.password]
+        secret = [hidden(api_key or ""), hidden(address.password)]
         if address.user or address.password:
-            login = base64.b64encode(f"{address.user}:{address.password}".encode()).decode()
-            self._headers["Authorization"] = f"Basic {login}"
-            hidden.append(login)
+            login = hidden(base64.b64encode(f"{address.user}:{address.password}".encode()).decode())
+            self._headers["Authorization"] = hidden(f"Basic {login}")
+            secret.append(login)
         if api_key:
             if key_header in self._headers:
                 raise ConfigurationError(
@@ -89,12 +112,12 @@ class Secrets:
                     hint="Only one of them can be sent: take one out.",
                 )
             bearer = key_header == "Authorization"
-            self._headers[key_header] = f"Bearer {api_key}" if bearer else api_key
-        self._headers |= headers
+            self._headers[key_header] = hidden(f"Bearer {api_key}" if bearer else api_key)
+        self._headers |= {name: hidden(value) for name, value in headers.items()}
         _check(self._headers)
-        hidden += [v for k, v in headers.items() if _SENSITIVE.search(k)]
-        hidden += [v for _, v in parse_qsl(address.query)]
-        self._hidden = sorted({h for h in hidden if len(h) >= _SHORTEST}, key=len, reverse=True)
+        secret += [v for k, v in headers.items() if _SENSITIVE.search(k)]
+        secret += [v for _, v in parse_qsl(address.query)]
+        self._hidden = sorted({s for s in secret if len(s) >= _SHORTEST}, key=len, reverse=True)
 
     def __repr__(self) -> str:
         return "Secrets(...)"

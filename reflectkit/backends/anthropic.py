@@ -12,7 +12,7 @@ from ._http import Deadline
 from ._messages_wire import MessageReader, body, check_thinking
 from ._remote import RemoteBackend
 from ._retry import Retries, Timeouts
-from ._secrets import Address, Secrets
+from ._secrets import Address, Secrets, hidden
 from .base import Capabilities
 
 __all__ = ["AnthropicBackend", "Retries", "Timeouts"]
@@ -51,8 +51,10 @@ class AnthropicBackend(RemoteBackend):
         continues: bool = False,
         trust_env: bool = False,
     ) -> None:
+        base_url, api_key = hidden(base_url), hidden(api_key)
+        given = {name: hidden(value) for name, value in (headers or {}).items()}
+        given = {"anthropic-version": _VERSION, **given}
         address = Address.parse(base_url, endpoint="/messages")
-        given = {"anthropic-version": _VERSION, **(headers or {})}
         super().__init__(
             address,
             Secrets(api_key, given, address, key_header=_SECRET),

@@ -81,6 +81,8 @@ class NanoBackend:
     """
 
     capabilities = Capabilities(continues_prefix=True, reports_usage=True, seeds=True)
+    #: the model's name; "" only in a report of why there is none
+    model = ""
 
     def __init__(
         self,
@@ -271,6 +273,13 @@ def _check_request(request: Request) -> None:
         )
     if not any(m.text.strip() or m.tool_calls for m in request.messages):
         raise ConfigurationError("The prompt is empty.", hint="Put a question into a message.")
+    try:
+        "".join([request.prefix, *request.stop, *(m.text for m in request.messages)]).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"The request's text is no Unicode ({error.reason}).",
+            hint='Clean it first: text.encode(errors="replace").decode().',
+        ) from None
 
 
 def _context(header: Header, wanted: int | None) -> int:

@@ -14,7 +14,7 @@ from ._chat import ChatStream
 from ._filters import StopFilter
 from ._remote import RemoteBackend
 from ._retry import Retries, Timeouts
-from ._secrets import Address, Secrets
+from ._secrets import Address, Secrets, hidden
 from ._wire import WireFault, read_error, read_finish
 from .base import Capabilities
 
@@ -62,6 +62,8 @@ class OllamaBackend(RemoteBackend):
         continues: bool = False,
         trust_env: bool = False,
     ) -> None:
+        base_url, api_key = hidden(base_url), hidden(api_key)
+        headers = {name: hidden(value) for name, value in (headers or {}).items()}
         address = Address.parse(base_url, path="/api", endpoint="/chat")
         if address.shown.endswith("/v1"):
             raise ConfigurationError(
@@ -70,7 +72,7 @@ class OllamaBackend(RemoteBackend):
             )
         super().__init__(
             address,
-            Secrets(api_key, headers or {}, address),
+            Secrets(api_key, headers, address),
             model=model,
             timeout=timeout,
             retries=retries,

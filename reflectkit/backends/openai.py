@@ -11,7 +11,7 @@ from ..messages import Request
 from ._chat import ChatStream
 from ._remote import RemoteBackend
 from ._retry import Retries, Timeouts
-from ._secrets import Address, Secrets
+from ._secrets import Address, Secrets, hidden
 from ._wire import body
 from .base import Capabilities
 
@@ -76,10 +76,12 @@ class OpenAIBackend(RemoteBackend):
         continues: Continues = "no",
         trust_env: bool = False,
     ) -> None:
+        base_url, api_key = hidden(base_url), hidden(api_key)
+        headers = {name: hidden(value) for name, value in (headers or {}).items()}
         address = Address.parse(base_url)
         super().__init__(
             address,
-            Secrets(api_key, headers or {}, address),
+            Secrets(api_key, headers, address),
             model=model,
             timeout=timeout,
             retries=retries,

@@ -43,10 +43,9 @@ def ask(options: Namespace) -> int:
     """Stream the answer; 0 when it is complete and accepted."""
     if options.stream and not options.json:
         raise ConfigurationError("--stream belongs to --json.", hint="Text streams without it.")
-    prompt = _prompt(options.prompt)
     report = Lines(options) if options.json else Text(options)
     try:
-        return asyncio.run(_answer(options, prompt, report))
+        return asyncio.run(_answer(options, _prompt(options.prompt), report))
     except ReflectKitError as error:
         report.failed(error)
         raise
@@ -57,6 +56,12 @@ def _prompt(words: list[str]) -> str:
     if words == ["-"]:
         return read_stdin()
     given = " ".join(words)
+    try:
+        given.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            "The question is not UTF-8.", hint="See the terminal's encoding (LANG)."
+        ) from error
     piped = read_stdin().strip() if is_piped() else ""
     prompt = "\n\n".join(part for part in (given, piped) if part.strip())
     if not prompt:

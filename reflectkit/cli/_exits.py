@@ -41,10 +41,11 @@ UNREACHABLE = Exit(
 REFUSED = Exit(4, "the server or model said no", (errors.BackendError,))
 WIRE = Exit(5, "the server's bytes are not the protocol", (errors.BackendWireError,))
 BUG = Exit(70, "an error of reflectkit itself", (Exception,))
+SYSTEM = Exit(74, "a file or the output could not be read or written", (OSError,))
 INTERRUPTED = Exit(130, "ended by Ctrl-C", (KeyboardInterrupt,))
 PIPE = Exit(141, "the reader of our output went away", (BrokenPipeError,))
 
-EXITS = (OK, INCOMPLETE, USAGE, UNREACHABLE, REFUSED, WIRE, BUG, INTERRUPTED, PIPE)
+EXITS = (OK, INCOMPLETE, USAGE, UNREACHABLE, REFUSED, WIRE, BUG, SYSTEM, INTERRUPTED, PIPE)
 
 
 def code_of(error: BaseException) -> int:

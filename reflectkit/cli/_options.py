@@ -121,7 +121,7 @@ def _model(group: argparse._ArgumentGroup) -> None:
         metavar="WHERE",
         help=f"env:NAME or file:PATH (default: env:{KEY})",
     )
-    add("--timeout", type=_positive, metavar="S", help="seconds for the whole answer")
+    add("--timeout", type=_positive, metavar="S", help="seconds for a server's whole answer")
 
 
 def _sampling(group: argparse._ArgumentGroup) -> None:

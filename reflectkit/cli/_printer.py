@@ -17,7 +17,7 @@ from ..events import (
     SectionStarted,
 )
 
-__all__ = ["Printer", "wants_colour"]
+__all__ = ["Printer", "printable", "wants_colour"]
 
 #: SGR codes: (label, text). Dim thinking, yellow reflections, plain output.
 STYLES: Mapping[str, tuple[str, str]] = {
@@ -121,9 +121,14 @@ class Printer:
             return
         self._written = True
         self._column = 0 if text.endswith("\n") else 1
-        text = CONTROL.sub(_symbol, text) if self._safe else text
+        text = printable(text) if self._safe else text
         self._stream.write(f"\x1b[{style}m{text}\x1b[0m" if style and self._colour else text)
         self._stream.flush()
+
+
+def printable(text: str) -> str:
+    """The text with its control characters as symbols, so that they cannot act on a terminal."""
+    return CONTROL.sub(_symbol, text)
 
 
 def _symbol(match: re.Match[str]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import ReflectKitError
 from ._exits import code_of
+from ._printer import printable
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -20,6 +21,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Parse, run, report. Usage errors leave through ``SystemExit``, as argparse does."""
     from . import _options
 
+    _open_missing()
     _forgive_encodings()
     options = _options.build().parse_args(arguments)
     try:
@@ -30,6 +32,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except (KeyboardInterrupt, Exception) as error:
         if options.traceback:
             raise
+        if isinstance(error, OSError):
+            _silence_stdout()
         _report(error)
         return code_of(error)
 
@@ -42,6 +46,14 @@ def _command(options: Namespace) -> int:
     from ._ask import ask
 
     return ask(options)
+
+
+def _open_missing() -> None:
+    """A stream that the caller closed leads nowhere; errors must not land on standard output."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - as long as we run
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
 
 
 def _forgive_encodings() -> None:
@@ -61,10 +73,12 @@ def _report(error: BaseException) -> None:
         return
     if isinstance(error, ReflectKitError):
         lines = [error.message, error.hint]
+    elif isinstance(error, OSError):
+        lines = [f"{error.strerror or error}.", "--traceback shows where."]
     else:
         lines = [
             f"{type(error).__name__}: {error}",
             "This is a fault of reflectkit: --traceback shows where.",
         ]
-    text = "\n  ".join(line for line in lines if line)
+    text = "\n  ".join(printable(line) for line in lines if line)
     print(f"reflectkit: {text}", file=sys.stderr)

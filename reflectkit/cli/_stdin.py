@@ -27,6 +27,8 @@ def is_piped() -> bool:
 
 def read_stdin() -> str:
     """All of standard input. Says so on standard error when it is kept waiting."""
+    if sys.stdin is None:
+        raise ConfigurationError("Standard input is closed.", hint="Name a file, or pipe a text.")
     _wait()
     return _decode(sys.stdin.buffer.read(), "Standard input")
 

@@ -68,6 +68,7 @@ def reply_value(reply: Reply) -> dict[str, Any]:
         "status": reply.status,
         "stopped_by": reply.stopped_by,
         "usage": _usage(reply.usage),
+        "summary": dataclasses.asdict(reply.summary) if reply.summary else None,
         "attempts": [_attempt(attempt) for attempt in reply.attempts],
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import traceback
 import types
 from collections.abc import AsyncGenerator, Coroutine, Generator
@@ -322,6 +323,19 @@ async def everything_shown(backend: OpenAIBackend) -> str:
         said += "".join(f"{f.locals}" for f in frames)
         said += f"{error!r} {error} {error.hint} {error.__cause__} {error.__context__}"
     return said + repr(backend) + repr(backend.provider) + repr(vars(backend))
+
+
+async def test_no_secret_is_in_the_logs_of_the_libraries(caplog: pytest.LogCaptureFixture) -> None:
+    """httpx logs the address of every request at INFO, which many applications switch on."""
+    caplog.set_level(logging.DEBUG)
+    async with LoopbackServer(chat("so")) as server:
+        url = server.url.replace("/v1", "/v1?token=q-" + KEY[3:]).replace("//", "//me:p-secret@")
+        async with OpenAIBackend(url, model="m", headers={"X-Api-Key": KEY}) as backend:
+            assert (await gather(backend))[0] == "so"
+        assert server.requests[0].path.endswith("?token=q-" + KEY[3:])
+    assert "/chat/completions" in caplog.text
+    assert KEY[3:] not in caplog.text
+    assert "p-secret" not in caplog.text
 
 
 async def test_user_and_password_leave_the_address() -> None:

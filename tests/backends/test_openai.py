@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
-from collections.abc import AsyncIterator
+import threading
+import warnings
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -223,6 +227,19 @@ async def test_what_is_safe_is_sent_again(status: int) -> None:
     assert naps.seconds == [0.5, 1.0]
 
 
+@pytest.mark.parametrize(
+    "status", [301, 400, 401, 402, 403, 404, 405, 408, 413, 418, 422, 429, 500, 502, 503, 599]
+)
+async def test_every_status_has_a_hint(status: int) -> None:
+    async with (
+        LoopbackServer(refusal(status, "no")) as server,
+        OpenAIBackend(server.url, model="m", retries=0) as backend,
+    ):
+        with pytest.raises(BackendStatus) as caught:
+            await ask(backend)
+    assert caught.value.hint
+
+
 @pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 413, 418, 422])
 async def test_what_is_not_safe_is_not(status: int) -> None:
     naps = Naps()
@@ -431,3 +448,49 @@ async def test_a_slow_first_byte_is_waited_for() -> None:
 def test_json_is_in_the_wire_shape() -> None:
     events = [s for s in chat("a").steps if isinstance(s, bytes)]
     assert json.loads(events[1].removeprefix(b"data: "))["choices"][0]["delta"] == {"content": "a"}
+
+
+def test_one_backend_in_several_loops_one_after_the_other() -> None:
+    """asyncio.run in a script makes a loop each time; connections belong to the loop of theirs."""
+    with serving(chat("a")) as url, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # a loop that ends closes no connection
+        backend = OpenAIBackend(url)
+        for _ in range(3):
+            assert asyncio.run(text_of(backend)) == "a"
+        asyncio.run(backend.aclose())
+        gc.collect()
+
+
+def test_one_backend_in_two_loops_at_a_time_is_refused() -> None:
+    with serving(chat("a")) as url:
+        backend = OpenAIBackend(url, model="m")
+
+        async def here_and_there() -> None:
+            assert await text_of(backend) == "a"
+            with pytest.raises(ConfigurationError, match="another event loop"):
+                await asyncio.to_thread(lambda: asyncio.run(text_of(backend)))
+            assert await text_of(backend) == "a"
+            await backend.aclose()
+
+        asyncio.run(here_and_there())
+
+
+@contextmanager
+def serving(answer: Served) -> Iterator[str]:
+    """A server in a thread and a loop of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+
+    def there(work: Coroutine[Any, Any, Any]) -> None:
+        asyncio.run_coroutine_threadsafe(work, loop).result(10)
+
+    server = LoopbackServer(answer)
+    there(server.__aenter__())
+    try:
+        yield server.url
+    finally:
+        there(server.__aexit__(None, None, None))
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -6,10 +6,11 @@ import asyncio
 import json
 import signal
 import socket
+import sys
 
 import pytest
 
-from commands import Command
+from commands import Command, quiet_environment
 from reflectkit.testing.loopback import LoopbackServer, Served, chat, page, refusal
 
 
@@ -248,3 +249,78 @@ async def until(process: asyncio.subprocess.Process, mark: bytes) -> bytes:
     """Standard output, up to and with ``mark``."""
     assert process.stdout is not None
     return await asyncio.wait_for(process.stdout.readuntil(mark), 30)
+
+
+async def test_a_servers_words_cannot_act_on_the_terminal(command: Command) -> None:
+    """Errors quote the server, and standard error is a terminal most of the time."""
+    for served in (
+        refusal(400, "no \x1b]0;owned\x07\x1b[2J"),
+        chat("a").insert(1, b"data: {oops \x1b[2J\x9b\n\n"),
+    ):
+        async with LoopbackServer(served) as server:
+            result = await command(*asking(server))
+        assert result.err
+        assert not {"\x1b", "\x07", "\x9b"} & set(result.err)
+
+
+@pytest.mark.parametrize("more", [(), ("--json",), ("--json", "--stream")])
+async def test_a_full_disk_is_not_our_fault(more: tuple[str, ...]) -> None:
+    async with LoopbackServer(GOOD) as server:
+        code, err = await shell('exec "$@" >/dev/full', *asking(server, *more))
+    assert code == 74
+    assert "fault of reflectkit" not in err
+    assert err.startswith("reflectkit: No space left on device")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+async def test_closed_streams_are_as_good_as_none(closed: str) -> None:
+    async with LoopbackServer(GOOD) as server:
+        code, err = await shell(f'exec "$@" {closed}', *asking(server))
+    assert (code, err) == (0, "")
+
+
+async def test_errors_do_not_go_among_the_answers() -> None:
+    """Python prints to standard output where standard error is closed."""
+    async with LoopbackServer(refusal(400, "no")) as server:
+        code, said = await shell('exec "$@" 3>&2 2>&- >&3', *asking(server, "--json"))
+    assert code == 4
+    assert json.loads(said)["error"]["status"] == 400
+
+
+async def test_json_has_every_error_of_ours(command: Command) -> None:
+    """A program that reads JSON reads why there is no answer there too."""
+    for arguments in (["ask", "--json"], ["ask", "--json", "--model", "nothing", "q"]):
+        result = await command(*arguments)
+        assert result.code == 2
+        assert json.loads(result.out)["error"]["type"] == "ConfigurationError"
+
+
+async def test_a_question_that_is_no_text() -> None:
+    async with LoopbackServer(GOOD) as server:
+        code, err = await shell('exec "$@" "$(printf \'\\377\')"', *asking(server))
+    assert code == 2
+    assert "UTF-8" in err
+    assert not server.requests
+
+
+async def test_json_has_the_summary(command: Command) -> None:
+    async with LoopbackServer(GOOD) as server:
+        shown = json.loads((await command(*asking(server, "--json", "--show", "summary"))).out)
+        hidden = json.loads((await command(*asking(server, "--json", "--show", "hidden"))).out)
+    assert shown["summary"]["reflections"] == 1
+    assert shown["summary"]["characters"] == len("2 + 2 is 5. No, 4.")
+    assert hidden["summary"] is None
+
+
+async def shell(script: str, *arguments: str) -> tuple[int, str]:
+    """The exit code and standard error of ``reflectkit`` started by a shell, as ``"$@"``."""
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", script, "sh", sys.executable, "-m", "reflectkit", *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.PIPE,
+        env=quiet_environment(),
+    )  # fmt: skip
+    _, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode is not None
+    return process.returncode, err.decode()

@@ -37,7 +37,7 @@ def test_codes_of_errors(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(KeyboardInterrupt(), 130), (BrokenPipeError(), 141), (ValueError(), 70), (OSError(), 70)],
+    [(KeyboardInterrupt(), 130), (BrokenPipeError(), 141), (ValueError(), 70), (OSError(), 74)],
 )
 def test_codes_of_other_ends(error: BaseException, code: int) -> None:
     assert code_of(error) == code

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,13 @@ async def test_recovered_sections_are_shown_without_losing_a_word(command: Comma
 async def test_tagged_text_is_not_recovered(command: Command) -> None:
     with_flag = await command("parse", "--json", "--recover", stdin=ANSWER)
     assert with_flag == await command("parse", "--json", stdin=ANSWER)
+
+
+async def test_closed_standard_input_is_said() -> None:
+    process = await asyncio.create_subprocess_exec(
+        "/bin/sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "reflectkit", "parse",
+        stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    _, err = await asyncio.wait_for(process.communicate(), 60)
+    assert process.returncode == 2
+    assert b"Standard input is closed" in err

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from traceback import TracebackException
 from typing import Any
 
 import pytest
 
-from reflectkit import Chunk, Client, ConfigurationError, Message, ToolCall, Usage
+from reflectkit import (
+    Chunk,
+    Client,
+    ConfigurationError,
+    Message,
+    SyncClient,
+    ToolCall,
+    Usage,
+)
 from reflectkit.backends.base import Backend
+from reflectkit.backends.nano import NanoBackend
+from reflectkit.backends.openai import OpenAIBackend
 from reflectkit.testing import ScriptedBackend
 
 GOOD = "<thinking>2 + 2 is 4. <reflection>Yes.</reflection></thinking>\n<output>28</output>"
@@ -115,6 +126,9 @@ async def test_forms_of_a_prompt(prompt: Any, texts: list[str]) -> None:
         ([{"role": "user", "content": "x", "name": 3}], "name"),
         ([{"role": "system", "content": "only rules"}], "empty"),
         ({"role": "user", "content": ""}, "empty"),
+        (Message("robot", "x"), "robot"),  # type: ignore[arg-type]
+        ([Message("user", 3)], "content of message 0"),  # type: ignore[arg-type]
+        (Message("user", None), "content of message 0"),  # type: ignore[arg-type]
     ],
 )
 async def test_a_prompt_that_cannot_work(prompt: Any, words: str) -> None:
@@ -145,6 +159,8 @@ async def test_a_prompt_that_cannot_work(prompt: Any, words: str) -> None:
         ({"dialect": "klingon"}, "known dialect"),
         ({"system": 3}, "a text"),
         ({"model": None}, "model's name"),
+        ({"temperature": 10**400}, "from 0 up"),
+        ({"variant": []}, "v1-format"),
     ],
 )
 async def test_a_setting_that_cannot_work(settings: dict[str, Any], words: str) -> None:
@@ -167,7 +183,7 @@ async def test_an_unknown_option_is_named(option: str, words: str) -> None:
         await Client(ScriptedBackend()).ask("q", **{option: 1})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("target", ["localhost:8000", "model.gguf", 3, object()])
+@pytest.mark.parametrize("target", ["localhost:8000", "model.gguf", 3, object(), ScriptedBackend])
 def test_what_is_no_backend(target: Any) -> None:
     with pytest.raises(ConfigurationError, match="neither a URL nor a backend"):
         Client(target)
@@ -182,6 +198,61 @@ def test_a_key_is_not_in_the_repr() -> None:
     client = Client("http://localhost:9/v1", api_key="secret-key", model="m")
     assert "secret-key" not in repr(client)
     assert "localhost:9" in repr(client)
+
+
+@pytest.mark.parametrize(
+    ("wire", "words"),
+    [
+        ({"api_key": 5}, "api_key is a int"),
+        ({"timeout": "long"}, "total"),
+        ({"timeout": -1}, "total"),
+        ({"timeout": float("nan")}, "total"),
+        ({"timeout": True}, "total"),
+        ({"retries": -1}, "times"),
+        ({"retries": "some"}, "times"),
+        ({"retries": True}, "times"),
+    ],
+)
+def test_a_setting_of_the_connection_that_cannot_work(wire: dict[str, Any], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=words):
+        Client("http://localhost:9/v1", **wire)
+
+
+@pytest.mark.parametrize("scheme", ["HTTP", "Http"])
+def test_the_scheme_of_a_url_has_no_case(scheme: str) -> None:
+    assert "localhost:9" in repr(Client(f"{scheme}://localhost:9/v1"))
+
+
+def key() -> str:
+    """Put together here, so that no line of this file shows it in a traceback."""
+    return "-".join(("sk", "very", "secret"))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Client("http://x", api_key=key() + "\n"),
+        lambda: Client("http://x", api_key=key(), mode="x"),  # type: ignore[arg-type]
+        lambda: Client("http://x", api_key=key(), retries=-1),
+        lambda: Client(api_key=key()),
+        lambda: Client("localhost", api_key=key()),
+        lambda: Client(f"htp://me:{key()}@x"),
+        lambda: Client(f"me:{key()}@x"),
+        lambda: Client(f"http://me:{key()}@x", api_key="other"),
+        lambda: SyncClient("http://x", api_key=key() + "\n"),
+        lambda: OpenAIBackend("http://x", api_key=key() + "\n"),
+        lambda: OpenAIBackend("http://x", headers={"X-Key": key() + "\n"}),
+        lambda: OpenAIBackend(f"http://me:{key()}@x", api_key="other"),
+        lambda: NanoBackend("nothing"),
+    ],
+)
+def test_what_cannot_be_made_keeps_its_secrets(make: Callable[[], object]) -> None:
+    """In the message, and in a report with the locals of every frame; what is half made has a
+    repr too, or the report would fail over it."""
+    with pytest.raises(ConfigurationError) as caught:
+        make()
+    report = TracebackException.from_exception(caught.value, capture_locals=True)
+    assert key() not in "".join(report.format())
 
 
 class _NotAGenerator:

@@ -230,3 +230,15 @@ async def test_no_stream_is_left_to_the_collector() -> None:
     assert left == []
     assert backend.closed == 1
     assert loop.is_running()
+
+
+async def test_two_readers_at_a_time_are_told() -> None:
+    gate = asyncio.Event()
+    client = Client(ScriptedBackend(["<output>a", gate.wait, "b</output>"]))
+    async with client.stream("q") as stream:
+        first = asyncio.create_task(stream.reply())
+        await asyncio.sleep(0.01)
+        with pytest.raises(ConfigurationError, match="another task"):
+            await anext(stream)
+        gate.set()
+        assert (await first).output == "ab"

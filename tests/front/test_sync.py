@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 import time
+from collections.abc import Callable
+from inspect import signature
 
 import pytest
 
-from reflectkit import AttemptStarted, Client, ConfigurationError, ReflectKitError, SyncClient
+from reflectkit import (
+    AttemptStarted,
+    BackendUnreachable,
+    Client,
+    ConfigurationError,
+    ReflectKitError,
+    SyncClient,
+)
+from reflectkit.options import Connecting
+from reflectkit.sync import SyncReplyStream
 from reflectkit.testing import ScriptedBackend
 
 GOOD = "<thinking>a</thinking><output>28</output>"
@@ -136,3 +148,61 @@ def test_an_unclosed_client_leaves_no_thread() -> None:
 def test_it_has_what_the_client_has() -> None:
     public = {n for n in vars(Client) if not n.startswith("_")}
     assert public == {n for n in vars(SyncClient) if not n.startswith("_")}
+
+
+@pytest.mark.parametrize("take", [list, SyncReplyStream.reply, lambda s: "".join(s.output)])
+def test_a_stream_that_cannot_begin_says_why(take: Callable[[SyncReplyStream], object]) -> None:
+    """The server is asked for its only model as the stream opens, and nobody is there."""
+    with (
+        SyncClient("http://127.0.0.1:9", retries=0) as client,
+        client.stream("q") as stream,
+    ):
+        for _ in range(2):
+            with pytest.raises(BackendUnreachable):
+                take(stream)
+
+
+def test_asking_a_closed_client_starts_no_thread() -> None:
+    before = threading.active_count()
+    client = SyncClient(ScriptedBackend(GOOD))
+    twin = client.with_options(seed=1)
+    client.ask("q")
+    client.close()
+    for closed in (client, twin):
+        with pytest.raises(ConfigurationError, match="closed"):
+            closed.ask("q")
+        with pytest.raises(ConfigurationError, match="closed"), closed.stream("q") as stream:
+            stream.reply()
+        closed.close()
+    assert threading.active_count() == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_is_told_and_does_not_hang() -> None:
+    """Threads do not survive a fork, so nobody would ever do the child's work."""
+    with SyncClient(ScriptedBackend(GOOD, repeat=True)) as client:
+        client.ask("q")
+        child = os.fork()
+        if child == 0:
+            try:
+                client.ask("q")
+            except ConfigurationError as error:
+                client.close()
+                os._exit(7 if "fork" in str(error) else 8)
+            finally:
+                os._exit(9)
+        deadline = time.monotonic() + 10
+        while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if not ended[0]:
+            os.kill(child, signal.SIGKILL)
+            ended = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(ended[1]) == 7
+        assert client.ask("q").output == "28"
+
+
+def test_it_takes_what_the_client_takes() -> None:
+    """Its settings are written down once more, for type checkers: they must not fall behind."""
+    asked = {n: p for n, p in signature(Client).parameters.items() if p.kind is p.KEYWORD_ONLY}
+    assert set(asked) == Connecting.__annotations__.keys()
+    assert next(iter(signature(SyncClient).parameters)) == "backend_or_base_url"

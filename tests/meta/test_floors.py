@@ -59,3 +59,8 @@ def test_a_planted_import_is_found(where: str, line: str, why: str, tmp_path: Pa
     found = [complaint for complaint in rooms.complaints(copy) if complaint not in ALREADY]
     assert len(found) == 1
     assert why in found[0]
+
+
+def test_every_room_stands_on_one_floor_once() -> None:
+    standing = [room for floor in rooms.FLOORS for room in floor.rooms]
+    assert len(standing) == len(set(standing))

@@ -44,3 +44,7 @@ def blocking() -> None:
         for piece in stream.output:
             assert_type(piece, str)
         assert_type(client.ask("q"), Reply)
+    SyncClient("http://localhost:8000/v1", api_key="k", timeout=5, mode="plain", stop="END").close()
+    SyncClient(modle="nano-base")  # type: ignore[call-arg]
+    SyncClient(temperature="hot")  # type: ignore[arg-type]
+    SyncClient(7)  # type: ignore[arg-type]
