@@ -83,8 +83,8 @@ class Answer:
     def _take(self, event: ProtocolEvent) -> None:
         start, self._at = self._at, self._at + len(event.source)
         if isinstance(event, Corrected):
+            self._late |= event.now == "output" or bool(self._held)
             self._held.clear()
-            self._late |= event.now == "output"
         elif not isinstance(event, Markup) and event.kind == "output":
             self._held.append((start, event))
 

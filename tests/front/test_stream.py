@@ -17,8 +17,10 @@ from reflectkit import (
     Event,
     ReflectKitError,
     Request,
+    SectionDelta,
 )
 from reflectkit.testing import ScriptedBackend, chunkings
+from reflectkit.visibility import Show
 
 GOOD = "<thinking>2 + 2 is 4.</thinking>\n<output> The answer\n\n is 28. </output>\n"
 
@@ -242,3 +244,23 @@ async def test_two_readers_at_a_time_are_told() -> None:
             await anext(stream)
         gate.set()
         assert (await first).output == "ab"
+
+
+@pytest.mark.parametrize("show", ["full", "summary", "hidden"])
+@pytest.mark.parametrize(
+    ("text", "output"),
+    [
+        ("<output>Use the ` key.</output> \n", "Use the ` key."),
+        ("<output>a</output>x<output>`</output> \n<output>b</output>", "a\n\n`\n\nb"),
+    ],
+)
+async def test_an_answer_read_again_within_one_piece(text: str, output: str, show: Show) -> None:
+    """The lone backtick opens no code, which only the end of its line tells."""
+    for pieces in ([text], [*text]):
+        async with Client(ScriptedBackend(pieces), mode="trained").stream("q", show=show) as stream:
+            assert "".join([piece async for piece in stream.output]) == output
+            assert (await stream.reply()).output == output
+        events = ScriptedBackend(pieces)
+        async with Client(events, mode="trained").stream("q", show=show) as stream:
+            told = "".join([e.text async for e in stream if isinstance(e, SectionDelta)])
+        assert show == "full" or told == output.replace("\n", "")
