@@ -75,6 +75,7 @@ class BackendError(ReflectKitError):
     ``retryable``: the same request may work later. ``status``: the HTTP status, if there was one.
     ``retry_after``: seconds that the server asked for. ``partial``: what had arrived before the
     fault, parsed; ``usage``: what it cost as far as known. Nothing that arrived is ever lost.
+    ``failures``: where several backends were asked, the errors of all of them, in order.
     """
 
     retryable = False
@@ -95,6 +96,7 @@ class BackendError(ReflectKitError):
             self.retryable = retryable
         self.partial: Transcript | None = None
         self.usage: Usage | None = None
+        self.failures: tuple[BackendError, ...] = ()
 
 
 class BackendUnreachable(BackendError):
