@@ -62,6 +62,7 @@ drawn: $(VENV)/.dev  ## rewrite the parts of the pages that are drawn from the c
 bench: $(VENV)/.dev $(BENCH_VENV)/.installed  ## imports, parsing, embedded model: beside peers, as ratios
 	$(PY) benchmarks/imports.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/parser.py
+	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/streams.py
 	$(PY) benchmarks/embedded.py
 
 clean:  ## remove the environments and everything built

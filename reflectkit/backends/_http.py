@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
@@ -74,6 +74,7 @@ class Answer:
         self._deadline = deadline
         self._began = False
         self._whole = False
+        self._silence = _Silence(deadline.timeouts.between, self._hang_up)
         #: no more bytes will come
         self.ended = False
         self.status = response.status_code
@@ -87,14 +88,20 @@ class Answer:
         ``seconds`` takes the place of the time-out.
         """
         timeouts = self._deadline.timeouts
+        # Between pieces, which are many, one timer watches over all; else each wait has its own.
+        watched = self._began and seconds is None and timeouts.total is None
         what = "no further byte came" if self._began else "no byte of the answer came"
         wait = timeouts.between if self._began else timeouts.first
         limit = self._deadline.limit(wait if seconds is None else seconds, what)
         try:
-            piece = await self._http.wait(anext(self._pieces, None), limit, began=True)
+            if watched:
+                with self._silence:
+                    piece = await self._http.wait(anext(self._pieces, None), None, began=True)
+            else:
+                piece = await self._http.wait(anext(self._pieces, None), limit, began=True)
         except ReflectKitError as error:
             self.ended = True
-            return error
+            return self._http.too_slow(limit[1]) if self._silence.broken else error
         self._began = True
         self.ended = self._whole = piece is None
         return piece or b""
@@ -118,7 +125,12 @@ class Answer:
 
     async def aclose(self) -> None:
         """Give the connection back, or end it if the body was not read to its end."""
+        self._silence.stop()
         await self._http.finish(self._close())
+
+    def _hang_up(self) -> None:
+        """End the connection, which ends the wait for it."""
+        self._http.later(self._response.extensions["network_stream"].aclose())
 
     async def _close(self) -> None:
         await self._pieces.aclose()
@@ -127,6 +139,48 @@ class Answer:
             # if a time-out and a cancellation come together, the second one can interrupt the
             # client's own clean-up: end the connection itself
             await self._response.extensions["network_stream"].aclose()
+
+
+class _Silence:
+    """Calls ``then`` when the code inside ``with`` was waiting for longer than ``seconds``.
+
+    There is one timer for all its uses: a timer of its own for each piece of an answer would cost
+    more than reading the piece does.
+    """
+
+    def __init__(self, seconds: float | None, then: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._then = then
+        self._loop = asyncio.get_running_loop()
+        self._since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        #: it was called
+        self.broken = False
+
+    def __enter__(self) -> None:
+        self._since = self._loop.time()
+        if self._timer is None and self._seconds is not None:
+            self._timer = self._loop.call_later(self._seconds, self._look)
+
+    def __exit__(self, *_: object) -> None:
+        self._since = None
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+
+    def _look(self) -> None:
+        assert self._seconds is not None
+        now = self._loop.time()
+        due = (now if self._since is None else self._since) + self._seconds
+        if due > now:
+            self._timer = self._loop.call_at(due, self._look)
+            return
+        self.broken = True
+        self._timer = None
+        self._then()
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +258,7 @@ class Http:
         raise outcome.error or AssertionError("an outcome is one of the two")
 
     async def wait(
-        self, awaitable: Awaitable[T], limit: tuple[float | None, str], *, began: bool
+        self, awaitable: Awaitable[T], limit: tuple[float | None, str] | None, *, began: bool
     ) -> T:
         """Await within a limit; every foreign error becomes one of ours.
 
@@ -214,19 +268,28 @@ class Http:
         import httpx
 
         error: ReflectKitError
-        seconds, what = limit
         try:
-            async with asyncio.timeout(seconds):
+            if limit is None:
+                return await awaitable
+            async with asyncio.timeout(limit[0]):
                 return await awaitable
         except TimeoutError:
-            error = BackendTimeout(
-                f"{self._address.shown}: {what}.", hint="Give it longer (timeout), or ask for less."
-            )
+            error = self.too_slow(limit[1] if limit else "it took too long")
         except httpx.InvalidURL as foreign:
             error = ConfigurationError(f"{self._address.shown} is no URL to send to: {foreign}.")
         except (httpx.HTTPError, httpx.StreamError) as foreign:
             error = self._translate(foreign, began)
         raise error
+
+    def too_slow(self, what: str) -> BackendTimeout:
+        """The error for a wait that was too long; ``what`` did not happen in time."""
+        return BackendTimeout(
+            f"{self._address.shown}: {what}.", hint="Give it longer (timeout), or ask for less."
+        )
+
+    def later(self, work: Awaitable[None]) -> None:
+        """Start a clean-up that nobody waits for."""
+        self._keep(asyncio.ensure_future(work))
 
     async def finish(self, closing: Awaitable[None]) -> None:
         """Run a clean-up to its end even if the caller is cancelled meanwhile."""
