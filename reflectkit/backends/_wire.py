@@ -20,7 +20,15 @@ from typing import Any, Final
 from ..messages import Chunk, FinishReason, Message, Request, ToolCall, Usage
 from ._filters import PrefixFilter, StopFilter
 
-__all__ = ["ChunkReader", "WireFault", "body", "read_error", "read_finish", "read_usage"]
+__all__ = [
+    "CONTINUES",
+    "ChunkReader",
+    "WireFault",
+    "body",
+    "read_error",
+    "read_finish",
+    "read_usage",
+]
 
 _FINISH: Final[Mapping[str, FinishReason]] = {
     "stop": "stop",
@@ -45,6 +53,8 @@ _FINISH: Final[Mapping[str, FinishReason]] = {
 }
 _REASONING: Final = ("reasoning_content", "reasoning", "thinking")
 _DETAIL_TEXT: Final = ("text", "summary")
+#: what makes vLLM and SGLang go on from the last message
+CONTINUES: Final = {"continue_final_message": True, "add_generation_prompt": False}
 
 
 # --- out -----------------------------------------------------------------------------------------

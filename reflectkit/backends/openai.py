@@ -12,7 +12,7 @@ from ._chat import ChatStream
 from ._remote import RemoteBackend
 from ._retry import Retries, Timeouts
 from ._secrets import Address, Secrets, hidden
-from ._wire import body
+from ._wire import CONTINUES, body
 from .base import Capabilities
 
 __all__ = ["OpenAIBackend", "Retries", "Timeouts"]
@@ -21,7 +21,6 @@ __all__ = ["OpenAIBackend", "Retries", "Timeouts"]
 #: itself from a trailing assistant message, which it repeats in its answer (llama.cpp).
 Continues = Literal["no", "flags", "trailing"]
 
-_FLAGS: Final = {"continue_final_message": True, "add_generation_prompt": False}
 #: Fields without which an answer is still the answer: left out when a server refuses them.
 _OPTIONAL: Final = frozenset(
     {
@@ -119,7 +118,7 @@ class OpenAIBackend(RemoteBackend):
             )
 
     def _fields(self, request: Request, model: str) -> dict[str, Any]:
-        flags = _FLAGS if request.prefix and self._continues == "flags" else {}
+        flags = CONTINUES if request.prefix and self._continues == "flags" else {}
         fields = body(request, model=model, extra={**self._extra, **flags}, provider=self.provider)
         fields = {k: v for k, v in fields.items() if k not in self._refused}
         if self._new_cap_name and "max_tokens" in fields:
