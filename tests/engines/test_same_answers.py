@@ -1,7 +1,8 @@
 """The same model gives the same transcripts in this process and behind real servers over HTTP.
 
-``transformers serve`` runs in an environment of its own; its Python is named by
-``REFLECTKIT_TRANSFORMERS_PYTHON`` (``make engines`` sets it), and without it those tests skip.
+``transformers serve`` and vLLM run in environments of their own; their Pythons are named by
+``REFLECTKIT_TRANSFORMERS_PYTHON`` (``make engines`` sets it) and ``REFLECTKIT_VLLM_PYTHON``
+(``make vllm``), and without them those tests skip.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -33,6 +35,7 @@ from reflectkit.protocol import parse
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("REFLECTKIT_TRANSFORMERS_PYTHON", "")
+VLLM = os.environ.get("REFLECTKIT_VLLM_PYTHON", "")
 MODEL = "nano-reflect"
 THINK = "Think inside <thinking> tags, then answer inside <output> tags."
 REFLECT = (
@@ -88,28 +91,59 @@ def transformers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """``transformers serve``."""
     if not PYTHON:
         pytest.skip("REFLECTKIT_TRANSFORMERS_PYTHON names no Python that has transformers")
-    folder = tmp_path_factory.mktemp("hf") / MODEL
-    script = Path(__file__).with_name("hf_folder.py")
-    subprocess.run(
-        [PYTHON, str(script), str(embedded_models()[MODEL]), str(folder)],
-        check=True,
-        timeout=120,
-        env={
-            **os.environ,
-            "PYTHONPATH": str(Path(sys.modules["reflectkit"].__file__ or "").parents[1]),
-        },
-    )
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    folder = _as_folder(PYTHON, tmp_path_factory)
+    port = _free_port()
     command = [str(Path(PYTHON).with_name("transformers")), "serve", str(folder)]
     command += ["--device", "cpu", "--host", "127.0.0.1", "--port", str(port)]
     with _running(command, tmp_path_factory.mktemp("log") / "serve.log", port):
         yield Server(f"http://127.0.0.1:{port}/v1", str(folder))
 
 
+@pytest.fixture(scope="module")
+def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """vLLM on the processor."""
+    if not VLLM:
+        pytest.skip("REFLECTKIT_VLLM_PYTHON names no Python that has vLLM")
+    folder, port, key = _as_folder(VLLM, tmp_path_factory), _free_port(), secrets.token_hex(16)
+    command = [VLLM, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
+    command += ["--served-model-name", MODEL, "--dtype", "float32", "--enforce-eager"]
+    command += ["--max-model-len", "1024", "--max-num-seqs", "4", "--api-key", key]
+    command += ["--host", "127.0.0.1", "--port", str(port)]
+    here = {
+        "VLLM_TARGET_DEVICE": "cpu",
+        "VLLM_CPU_KVCACHE_SPACE": "1",
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+    with _running(command, tmp_path_factory.mktemp("log") / "vllm.log", port, here):
+        yield Server(f"http://127.0.0.1:{port}/v1", MODEL, key)
+
+
+def _as_folder(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded model as a Hugging Face folder."""
+    folder = tmp_path_factory.mktemp("hf") / MODEL
+    script = Path(__file__).with_name("hf_folder.py")
+    home = Path(sys.modules["reflectkit"].__file__ or "").parents[1]
+    subprocess.run(
+        [python, str(script), str(embedded_models()[MODEL]), str(folder)],
+        check=True,
+        timeout=120,
+        env={**os.environ, "PYTHONPATH": str(home)},
+    )
+    return folder
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    return port
+
+
 @contextmanager
-def _running(command: list[str], log: Path, port: int) -> Iterator[None]:
-    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+def _running(
+    command: list[str], log: Path, port: int, more: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **(more or {})}
     with log.open("wb") as out:
         process = subprocess.Popen(command, stdout=out, stderr=out, env=offline)
     try:
@@ -143,7 +177,7 @@ async def answer(backend: Backend, system: str, question: str) -> str:
     return "".join([chunk.text async for chunk in backend.stream(request)])
 
 
-@pytest.mark.parametrize("name", ["llama", "transformers"])
+@pytest.mark.parametrize("name", ["llama", "transformers", "vllm"])
 async def test_the_same_transcripts(name: str, request: pytest.FixtureRequest) -> None:
     """Text for text, and so section for section."""
     server: Server = request.getfixturevalue(name)
@@ -173,6 +207,31 @@ async def test_the_messages_api_says_the_same(llama: Server) -> None:
         assert await there.count_tokens(request) == last.usage.prompt
 
 
+@pytest.mark.parametrize(("name", "continues"), [("llama", "trailing"), ("vllm", "flags")])
+async def test_a_prefix_is_gone_on_from_alike(
+    name: str, continues: Literal["trailing", "flags"], request: pytest.FixtureRequest
+) -> None:
+    """With a wrong step in it, which the model then mends; nothing of it is repeated."""
+    server: Server = request.getfixturevalue(name)
+    messages = (Message("system", REFLECT), Message("user", QUESTIONS[0]))
+    asked = Request(messages=messages, prefix="<thinking>\n2 + 2 = 5\n", temperature=0.0)
+    asked = replace(asked, max_tokens=200, stop=("</output>",))
+    async with (
+        NanoBackend(MODEL) as here,
+        OpenAIBackend(
+            server.url, model=server.model, api_key=server.key, continues=continues
+        ) as there,
+    ):
+        chunks = [[c async for c in backend.stream(asked)] for backend in (here, there)]
+    texts = ["".join(c.text for c in each) for each in chunks]
+    assert texts[0] == texts[1]
+    assert texts[0].startswith("<reflection>2 + 2 is 4, not 5.")
+    assert texts[0].endswith("28\n")
+    paid = [each[-1].usage for each in chunks]
+    assert len({(u.prompt, u.completion) for u in paid if u}) == 1
+    assert None not in paid
+
+
 async def test_a_difference_would_be_seen(llama: Server) -> None:
     """Another prompt gives another text, so that equality means something."""
     http = llama.backend()
@@ -181,7 +240,7 @@ async def test_a_difference_would_be_seen(llama: Server) -> None:
     await http.aclose()
 
 
-@pytest.mark.parametrize("name", ["llama", "transformers"])
+@pytest.mark.parametrize("name", ["llama", "transformers", "vllm"])
 def test_the_command_line_says_the_same(name: str, request: pytest.FixtureRequest) -> None:
     """``reflectkit ask --base-url`` against the embedded model."""
     server: Server = request.getfixturevalue(name)
