@@ -15,7 +15,7 @@ VLLM_VENV := .venvs/vllm
 PIP := -m pip install -qq --disable-pip-version-check
 
 # What `make wheel` needs beside the wheel itself; the package folder is not among it on purpose.
-BESIDE_WHEEL := tests docs cookbook benchmarks pyproject.toml mkdocs.yml README.md CHANGELOG.md LICENSE
+BESIDE_WHEEL := tests docs cookbook benchmarks integrations pyproject.toml mkdocs.yml README.md CHANGELOG.md LICENSE
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint unit wheel docs engines vllm drawn bench clean

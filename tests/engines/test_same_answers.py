@@ -11,16 +11,10 @@ import asyncio
 import json
 import os
 import secrets
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -32,11 +26,11 @@ from reflectkit.backends.nano import NanoBackend, embedded_models
 from reflectkit.backends.openai import OpenAIBackend
 from reflectkit.messages import Message, Request
 from reflectkit.protocol import parse
+from servers import MODEL, Server, as_folder, free_port, running, serve_vllm
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = os.environ.get("REFLECTKIT_TRANSFORMERS_PYTHON", "")
 VLLM = os.environ.get("REFLECTKIT_VLLM_PYTHON", "")
-MODEL = "nano-reflect"
 THINK = "Think inside <thinking> tags, then answer inside <output> tags."
 REFLECT = (
     "Think inside <thinking> tags, check each step inside <reflection> tags, "
@@ -54,18 +48,6 @@ PROMPTS = [
     *((REFLECT, q) for q in QUESTIONS),
     ("", QUESTIONS[0]),
 ]
-
-
-@dataclass(frozen=True)
-class Server:
-    """Where a server is, what it calls the model, and its key."""
-
-    url: str
-    model: str
-    key: str = ""
-
-    def backend(self) -> OpenAIBackend:
-        return OpenAIBackend(self.url, model=self.model, api_key=self.key or None)
 
 
 @pytest.fixture(scope="module")
@@ -91,11 +73,11 @@ def transformers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """``transformers serve``."""
     if not PYTHON:
         pytest.skip("REFLECTKIT_TRANSFORMERS_PYTHON names no Python that has transformers")
-    folder = _as_folder(PYTHON, tmp_path_factory)
-    port = _free_port()
+    folder = as_folder(PYTHON, tmp_path_factory)
+    port = free_port()
     command = [str(Path(PYTHON).with_name("transformers")), "serve", str(folder)]
     command += ["--device", "cpu", "--host", "127.0.0.1", "--port", str(port)]
-    with _running(command, tmp_path_factory.mktemp("log") / "serve.log", port):
+    with running(command, tmp_path_factory.mktemp("log") / "serve.log", port):
         yield Server(f"http://127.0.0.1:{port}/v1", str(folder))
 
 
@@ -104,69 +86,8 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """vLLM on the processor."""
     if not VLLM:
         pytest.skip("REFLECTKIT_VLLM_PYTHON names no Python that has vLLM")
-    folder, port, key = _as_folder(VLLM, tmp_path_factory), _free_port(), secrets.token_hex(16)
-    command = [VLLM, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
-    command += ["--served-model-name", MODEL, "--dtype", "float32", "--enforce-eager"]
-    command += ["--max-model-len", "1024", "--max-num-seqs", "4", "--api-key", key]
-    command += ["--host", "127.0.0.1", "--port", str(port)]
-    here = {
-        "VLLM_TARGET_DEVICE": "cpu",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "VLLM_NO_USAGE_STATS": "1",
-    }
-    with _running(command, tmp_path_factory.mktemp("log") / "vllm.log", port, here):
-        yield Server(f"http://127.0.0.1:{port}/v1", MODEL, key)
-
-
-def _as_folder(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded model as a Hugging Face folder."""
-    folder = tmp_path_factory.mktemp("hf") / MODEL
-    script = Path(__file__).with_name("hf_folder.py")
-    home = Path(sys.modules["reflectkit"].__file__ or "").parents[1]
-    subprocess.run(
-        [python, str(script), str(embedded_models()[MODEL]), str(folder)],
-        check=True,
-        timeout=120,
-        env={**os.environ, "PYTHONPATH": str(home)},
-    )
-    return folder
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port: int = free.getsockname()[1]
-    return port
-
-
-@contextmanager
-def _running(
-    command: list[str], log: Path, port: int, more: Mapping[str, str] | None = None
-) -> Iterator[None]:
-    offline = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", **(more or {})}
-    with log.open("wb") as out:
-        process = subprocess.Popen(command, stdout=out, stderr=out, env=offline)
-    try:
-        _wait(process, port, log)
-        yield
-    finally:
-        process.send_signal(signal.SIGTERM)
-        try:
-            process.wait(15)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    limit = time.monotonic() + 240
-    while time.monotonic() < limit and process.poll() is None:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.5)
-    raise AssertionError(f"the server did not start:\n{log.read_text('utf-8', 'replace')[-3000:]}")
+    with serve_vllm(VLLM, tmp_path_factory) as server:
+        yield server
 
 
 async def answer(backend: Backend, system: str, question: str) -> str:
