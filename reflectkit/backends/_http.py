@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from ..errors import (
@@ -130,7 +131,12 @@ class Answer:
 
     def _hang_up(self) -> None:
         """End the connection, which ends the wait for it."""
-        self._http.later(self._response.extensions["network_stream"].aclose())
+        self._http.later(self._end_connection())
+
+    async def _end_connection(self) -> None:
+        # a transport of the user's own may have none
+        stream = self._response.extensions.get("network_stream") or self._response
+        await stream.aclose()
 
     async def _close(self) -> None:
         await self._pieces.aclose()
@@ -138,7 +144,7 @@ class Answer:
         if not self._whole:
             # if a time-out and a cancellation come together, the second one can interrupt the
             # client's own clean-up: end the connection itself
-            await self._response.extensions["network_stream"].aclose()
+            await self._end_connection()
 
 
 class _Silence:
@@ -226,12 +232,18 @@ class Http:
         timeouts: Timeouts,
         retries: Retries,
         trust_env: bool = False,
+        client: httpx.AsyncClient | None = None,
     ) -> None:
+        if client is not None and not iscoroutinefunction(getattr(client, "send", None)):
+            raise ConfigurationError(
+                f"http_client is a {type(client).__name__}.", hint="Pass an httpx.AsyncClient."
+            )
         self._address = address
         self._secrets = secrets
         self._timeouts = timeouts
         self._retries = retries
         self._trust_env = trust_env
+        self._given = client
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._closed = False
@@ -301,7 +313,7 @@ class Http:
         """Close every connection; further requests are refused."""
         self._closed = True
         client, self._client = self._client, None
-        if self._loop is not asyncio.get_running_loop():
+        if self._given is None and self._loop is not asyncio.get_running_loop():
             return  # what that loop held ended with it
         for task in tuple(self._closing):
             task.cancel()
@@ -334,6 +346,7 @@ class Http:
             method,
             self._address.url(path),
             content=content or None,
+            headers=self._secrets.headers(),
             timeout=httpx.Timeout(None, connect=self._timeouts.connect),
             extensions={"trace": trace.note},
         )
@@ -369,12 +382,15 @@ class Http:
 
         if self._closed:
             raise ConfigurationError(f"The backend for {self._address.shown} has been closed.")
+        if self._given is not None:
+            if self._given.is_closed:
+                raise ConfigurationError("The http_client has been closed.", hint="Open a new one.")
+            return self._given
         self._move()
         if self._client is None:
             # without TLS there are no certificates to load, which takes longer than a local answer
             plain = self._address.shown.startswith("http://") and not self._trust_env
             self._client = httpx.AsyncClient(
-                headers=self._secrets.headers(),
                 timeout=None,
                 limits=httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT),
                 trust_env=self._trust_env,
@@ -451,11 +467,13 @@ class _Trace:
     """
 
     def __init__(self) -> None:
+        self._seen = False
         self._fresh = False
         self._connected = False
         self._stream: Any = None
 
     async def note(self, event: str, info: Mapping[str, Any]) -> None:
+        self._seen = True
         step, _, state = event.rpartition(".")
         if step.startswith(_CONNECTING):
             self._fresh = True
@@ -467,7 +485,8 @@ class _Trace:
         return self._fresh and isinstance(error, BackendError) and not self._connected
 
     def stale_after(self, error: ReflectKitError | None) -> bool:
-        return not self._fresh and isinstance(error, BackendUnreachable)
+        kept = self._seen and not self._fresh  # a transport of the user's own may tell nothing
+        return kept and isinstance(error, BackendUnreachable)
 
     async def aclose(self) -> None:
         """End the connection if this request made one."""

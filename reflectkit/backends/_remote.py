@@ -7,7 +7,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 from ..errors import BackendError, BackendStatus, ConfigurationError, ReflectKitError
 from ..messages import Chunk, Request
@@ -16,6 +16,9 @@ from ._http import Answer, Deadline, Http
 from ._retry import Retries, Timeouts, is_safe_status
 from ._secrets import Address, Secrets
 from ._wire import read_error
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["RemoteBackend"]
 
@@ -64,6 +67,7 @@ class RemoteBackend(ABC):
         retries: Retries | int,
         extra: Mapping[str, Any] | None,
         trust_env: bool,
+        http_client: httpx.AsyncClient | None,
     ) -> None:
         self._secrets = secrets
         self._name = address.shown
@@ -77,6 +81,7 @@ class RemoteBackend(ABC):
             timeouts=self._timeouts,
             retries=retries if isinstance(retries, Retries) else Retries(times=retries),
             trust_env=trust_env,
+            client=http_client,
         )
 
     def __repr__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import BackendWireError, MissingCapability, ReflectKitError
 from ..messages import Request
@@ -14,6 +14,9 @@ from ._remote import RemoteBackend
 from ._retry import Retries, Timeouts
 from ._secrets import Address, Secrets, hidden
 from .base import Capabilities
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["AnthropicBackend", "Retries", "Timeouts"]
 
@@ -50,6 +53,7 @@ class AnthropicBackend(RemoteBackend):
         extra: Mapping[str, Any] | None = None,
         continues: bool = False,
         trust_env: bool = False,
+        http_client: httpx.AsyncClient | None = None,
     ) -> None:
         base_url, api_key = hidden(base_url), hidden(api_key)
         given = {name: hidden(value) for name, value in (headers or {}).items()}
@@ -63,6 +67,7 @@ class AnthropicBackend(RemoteBackend):
             retries=retries,
             extra=extra,
             trust_env=trust_env,
+            http_client=http_client,
         )
         self._max_tokens = max_tokens
         self._continues = continues

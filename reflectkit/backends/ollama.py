@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from ..errors import ConfigurationError, MissingCapability
 from ..messages import Chunk, FinishReason, Message, Request, ToolCall, Usage
@@ -17,6 +17,9 @@ from ._retry import Retries, Timeouts
 from ._secrets import Address, Secrets, hidden
 from ._wire import WireFault, read_error, read_finish
 from .base import Capabilities
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["OllamaBackend", "Retries", "Timeouts"]
 
@@ -61,6 +64,7 @@ class OllamaBackend(RemoteBackend):
         extra: Mapping[str, Any] | None = None,
         continues: bool = False,
         trust_env: bool = False,
+        http_client: httpx.AsyncClient | None = None,
     ) -> None:
         base_url, api_key = hidden(base_url), hidden(api_key)
         headers = {name: hidden(value) for name, value in (headers or {}).items()}
@@ -78,6 +82,7 @@ class OllamaBackend(RemoteBackend):
             retries=retries,
             extra={"think": think, "keep_alive": keep_alive, **(extra or {})},
             trust_env=trust_env,
+            http_client=http_client,
         )
         self._options = dict(options or {})
         self._continues = continues

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 from ..errors import MissingCapability
 from ..messages import Request
@@ -14,6 +14,9 @@ from ._retry import Retries, Timeouts
 from ._secrets import Address, Secrets, hidden
 from ._wire import CONTINUES, body
 from .base import Capabilities
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["OpenAIBackend", "Retries", "Timeouts"]
 
@@ -50,7 +53,8 @@ class OpenAIBackend(RemoteBackend):
     every request; one that the server refuses by name with 400 or 422 is left out from then on
     (``refused`` lists them). ``continues``: how the server goes on from a prefix. ``trust_env``:
     use the environment's proxies, netrc and certificate settings (off: what is sent where depends
-    on the arguments alone).
+    on the arguments alone). ``http_client``: an ``httpx.AsyncClient`` of your own, with its
+    proxies, certificates, limits and transport; closing it stays yours.
 
     Raises ``ConfigurationError`` for an address, key or header that cannot work.
     """
@@ -74,6 +78,7 @@ class OpenAIBackend(RemoteBackend):
         extra: Mapping[str, Any] | None = None,
         continues: Continues = "no",
         trust_env: bool = False,
+        http_client: httpx.AsyncClient | None = None,
     ) -> None:
         base_url, api_key = hidden(base_url), hidden(api_key)
         headers = {name: hidden(value) for name, value in (headers or {}).items()}
@@ -86,6 +91,7 @@ class OpenAIBackend(RemoteBackend):
             retries=retries,
             extra=extra,
             trust_env=trust_env,
+            http_client=http_client,
         )
         self._continues = continues
         self._refused: set[str] = set()
