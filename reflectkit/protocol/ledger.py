@@ -158,7 +158,9 @@ class Ledger:
         span.kind, span.start, span.end, span.closed = "thinking", 0, end, True
         self.labels[:] = [(0, "thinking"), (end, self.outside)]
         if self._redo is not None:
-            self._redo.insert(0, (0, self.outside))
+            first = self._redo[0][0]
+            told = _stretches([(0, self.outside)], [m for m in self.markups if m[0] < first])
+            self._redo[:0] = [stretch for stretch in told if stretch[0] < first]
             self._tell_rest(end, source)
             return
         before = self.markups[:-1]
