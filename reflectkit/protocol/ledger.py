@@ -248,9 +248,10 @@ class Ledger:
         """Go back to a saved state; text up to ``sent`` will be read again."""
         self.rereads += 1
         spans, markups, issues, labels, calls = save.lengths
-        if self._redo is None:
-            known = [(save.position, self.labels[labels - 1][1]), *self.labels[labels:]]
-            self._redo = _stretches(known, self.markups[markups:])
+        known = [(save.position, self.labels[labels - 1][1]), *self.labels[labels:]]
+        told = _stretches(known, self.markups[markups:])
+        later = self._redo or []
+        self._redo = [s for s in told if not later or s[0] < later[0][0]] + later
         del self.spans[spans:]
         del self.markups[markups:]
         del self.issues[issues:]

@@ -106,9 +106,10 @@ class Parser(Reading):
             return None
         if not self._ledger.marked and "thinking" in self._dialect.sections:
             return 0  # a closer without an opener would make all of it thinking
-        if self._doubt is None or (self._code and not self._code.holds):
-            return None
-        return self._doubt.save.position
+        places = [self._hidden.doubt.save.position] if self._hidden else []
+        if self._doubt is not None and not (self._code and not self._code.holds):
+            places.append(self._doubt.save.position)
+        return min(places, default=None)
 
     @property
     def rereads(self) -> int:

@@ -1,15 +1,15 @@
 """The reading head: goes through the text delimiter by delimiter and keeps the ledger.
 
-Two readings depend on later text: whether nested thinking balances, and whether a code span or
-fence is ever closed. The head goes on with the likelier reading and remembers the place (a
-``Doubt``, at most one at a time). If the other one proves true it reads again from there, once:
-what it learnt (which openers never balance, which code marks never close) is kept, so that no text
-is read more than a fixed number of times.
+Three readings depend on later text: whether nested thinking balances, whether a code span or fence
+is ever closed, and whether a span hid the only closer that the answer has. The head goes on with
+the likelier reading and remembers the place (a ``Doubt``). If the other one proves true it reads
+again from there, once: what it learnt (which openers never balance, which code marks never close)
+is kept, so that no text is read more than a fixed number of times.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from .code import (
     FENCE_LINE,
@@ -20,7 +20,8 @@ from .code import (
     dead_runs,
     starts_line,
 )
-from .ledger import Ledger, Save
+from .doubt import Doubt, Hidden
+from .ledger import Ledger
 from .scanner import MAX_TAG
 from .states import CALL, OUTPUT, OUTSIDE, Action, choose
 
@@ -35,16 +36,6 @@ __all__ = ["Reading"]
 
 _KIND: Final[dict[str, Kind]] = {"T": "thinking", "R": "reflection", "O": "output"}
 _SHORTEST_TRUNCATED: Final = 3
-
-
-class Doubt(NamedTuple):
-    """A place to read again from: the state there, and the part of the text that it is in."""
-
-    save: Save
-    state: str
-    reflections: int
-    reflection_level: int
-    part: int
 
 
 class Reading:
@@ -79,6 +70,8 @@ class Reading:
         self._no_fence: set[int] = set()
         self._fence_ends: FenceEnds | None = None
         self._fragment: int | None = None
+        self._hidden: Hidden | None = None
+        self._hidden_read = False
 
     # --- the text
 
@@ -150,7 +143,11 @@ class Reading:
         while found is not None and found["span"]:
             start = found.start()
             goes_on = (text[start - 1 : start] or self._before(0)[-1:]) == "`"  # a run too long
-            at = start + 1 if goes_on else found.end()
+            none = goes_on or (self._base + start) in self._dead
+            at = start + 1 if none else found.end()
+            if not none and (letter := self._closer_in(found["span"][:-1])):
+                self._text_to(start)
+                self._hidden = Hidden(self._here(), letter)
             found = pattern.search(text, at)
         return found, at
 
@@ -211,6 +208,8 @@ class Reading:
             self._ledger.markup(start, end, source)
         else:
             self._ledger.close(start, end, source, closed=closed)
+        if letter == "O" and self._hidden and self._hidden.letter == "O":
+            self._hidden = None
         if letter == "T":
             self._openers = []
             self._doubt = None
@@ -332,9 +331,53 @@ class Reading:
         if found.end() == len(text) and len(found[0]) < MAX_TAG and not final:
             return False
         if len(found[0]) == code.length and not self._overlong(found.start(), found[0]):
-            self._code = self._doubt = None
+            self._span_closed(code, found.start())
         code.fence = False
         self._text_to(found.end())
+        return True
+
+    def _span_closed(self, code: Code, end: int) -> None:
+        doubt = self._doubt
+        assert doubt is not None
+        if code.holds or self._base <= code.position:
+            inner = self._since(doubt, end)[code.length :]
+            if letter := self._closer_in(inner):
+                self._hidden = Hidden(doubt, letter)
+        self._code = self._doubt = None
+
+    def _since(self, doubt: Doubt, end: int) -> str:
+        """The text from a place in doubt to ``end`` in the buffer."""
+        text = "".join(self._parts[doubt.part :]) + self._buffer[:end]
+        return text[doubt.save.position - (self._base + end - len(text)) :]
+
+    def _closer_in(self, span: str) -> str:
+        """The letter of the section whose closer a span holds beside other text; "" if none."""
+        if self._hidden is not None or self._hidden_read:
+            return ""
+        wanted = "O" if self._state == OUTPUT else "T"
+        scan = self._lexicon.closing if wanted == "O" else self._lexicon.anywhere
+        for found in scan.tags.finditer(span):
+            if "-" + wanted in scan.signals(found) and found[0] != span.strip():
+                return wanted
+        return ""
+
+    def _reread_hidden(self) -> bool:
+        """The answer never closed (or nothing was thinking), but a code span hid a closer: the
+        backtick was left open. Only the first such span is read again, once."""
+        hidden = self._hidden
+        if hidden is None or self._hidden_read:
+            return False
+        open_answer = hidden.letter == "O" and self._state == OUTPUT
+        unthought = hidden.letter == "T" and self._state == OUTSIDE and not self._ledger.marked
+        if not (open_answer or unthought):
+            return False
+        self._doubt = hidden.doubt
+        self._go_back()
+        self._dead.add(hidden.doubt.save.position)
+        self._no_fence.add(hidden.doubt.save.position)
+        self._ledger.restore(hidden.doubt.save)
+        self._code = self._doubt = self._hidden = None
+        self._hidden_read = True
         return True
 
     def _line_ended(self, code: Code, after: int) -> bool:
@@ -415,6 +458,8 @@ class Reading:
         self._buffer = earlier + self._buffer if earlier else self._buffer
         self._base -= len(earlier)
         self._at = doubt.save.position - self._base
+        if self._hidden and self._hidden.doubt.save.position >= doubt.save.position:
+            self._hidden = None
         return self._buffer[self._at : now - self._base]
 
     def _reread_unbalanced(self) -> bool:
@@ -434,7 +479,7 @@ class Reading:
     # --- the end
 
     def _scan_to_end(self) -> None:
-        while self._step(final=True) or self._reread_unbalanced():
+        while self._step(final=True) or self._reread_unbalanced() or self._reread_hidden():
             pass
         self._ledger.catch_up()
 

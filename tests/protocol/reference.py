@@ -41,6 +41,10 @@ class Reference:
     run: int | None = None
     #: Where the closer of the open thinking section stands.
     closer: int | None = None
+    #: Where a backtick stands that is known to begin no code.
+    dead: int | None = None
+    #: Code spans with a closer and other text in them: where, and of what.
+    hidden: list[tuple[int, str]] = field(default_factory=list)
 
     # --- what stands at a place
 
@@ -81,15 +85,46 @@ class Reference:
             return self.fence_end(line_end + 1, mark, length)
         if mark == "~":
             return None
+        if at == self.dead:
+            return None
         place = at + length
         while place < line_end:
             if self.text[place] == "`":
                 other = run_length(self.text, place)
                 if other == length:
+                    self.look_inside(at, at + length, place)
                     return place + other
                 place += other
             else:
                 place += 1
+        return None
+
+    def look_inside(self, at: int, start: int, end: int) -> None:
+        wanted = self.stack[-1][0] if self.stack else "thinking"
+        place = start
+        while place < end:
+            found = self.delimiter(place)
+            if found is None or place + found[0] > end:
+                place += 1
+                continue
+            alone = self.text[start:end].strip() == self.text[place : place + found[0]]
+            if found[1:] == (wanted, False) and not alone:
+                self.hidden.append((at, wanted))
+            place += found[0]
+
+    def again(self) -> int | None:
+        """Where a backtick was left open after all: the closer behind it is the only one."""
+        here = self.stack[-1][0] if self.stack else None
+        unthought = not self.stack and all(s.kind == self.dialect.outside for s in self.sections)
+        for at, kind in self.hidden:
+            if (
+                here == "output"
+                and kind == "output"
+                and at >= self.sections[self.stack[-1][1] or 0].start
+            ):
+                return at
+            if unthought and kind == "thinking" and len(self.sections) <= 1:
+                return at
         return None
 
     def fence_end(self, line: int, mark: str, length: int) -> int | None:
@@ -157,6 +192,8 @@ class Reference:
             at += found[0]
             if self.stack_changed:
                 answer = at
+        if self.dead is None and (dead := self.again()) is not None:
+            return Reference(self.text, self.dialect, self.prefilled, dead=dead).read()
         self.finish()
         return self
 
