@@ -1,6 +1,7 @@
 """What every room's tests share: Hypothesis may take as long as a busy machine needs.
 
-The same examples are tried in every run, so that a failure belongs to its change; with EXPLORE set, new ones.
+The same examples are tried in every run, so that a failure belongs to its change; with EXPLORE
+set, new ones.
 """
 
 from __future__ import annotations
