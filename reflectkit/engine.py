@@ -6,7 +6,14 @@ A ``Run`` is one call on its way. Its streams are closed by context managers on 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Mapping,
+)
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -58,6 +65,7 @@ class _Take:
         self.screen = Screen(plan.show)
         self.usage: Usage | None = None
         self.finish: FinishReason = "stop"
+        self.logprobs: list[Mapping[str, Any]] = []
         self.model = ""
         self.started = monotonic()
 
@@ -65,6 +73,7 @@ class _Take:
         self.usage = chunk.usage or self.usage
         self.finish = chunk.finish or self.finish
         self.model = chunk.model or self.model
+        self.logprobs += chunk.logprobs
         events = self.reader.feed(chunk)
         return self.screen.feed(events, self.reader.progress)
 
@@ -96,6 +105,7 @@ class _Take:
             finish=self.finish,
             model=self.model or self.request.model or getattr(self._plan.backend, "model", ""),
             seconds=monotonic() - self.started,
+            logprobs=tuple(self.logprobs),
         )
 
     async def _counted(self) -> int | None:

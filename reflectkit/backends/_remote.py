@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 from ..errors import BackendError, BackendStatus, ConfigurationError, ReflectKitError
 from ..messages import Chunk, Request
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import httpx
 
 __all__ = ["RemoteBackend"]
+
+T = TypeVar("T")
 
 #: seconds for what may follow a complete answer: the usage
 _AFTERWARDS: Final = 2.0
@@ -104,10 +106,10 @@ class RemoteBackend(ABC):
         ``MissingCapability`` or ``ConfigurationError`` before anything is sent, and
         ``BackendError`` of every kind; text that arrived before a fault has been yielded by then.
         """
-        self._check(request)
         deadline = Deadline(self._timeouts)
         failure: ReflectKitError | None = None
         try:
+            await self._prepare(request, deadline)
             model = request.model or await self._find_model(deadline)
             answer = await self._ask(request, model, deadline)
             try:
@@ -128,11 +130,11 @@ class RemoteBackend(ABC):
 
     async def resolve(self) -> str:
         """The model's name; the server is asked once if none was given. Raises as ``stream``."""
-        return self._model or await self._clean_model()
+        return self._model or await self._cleanly(self._find_model)
 
     async def models(self) -> tuple[str, ...]:
         """The names of the models that the server offers. Raises ``BackendError``."""
-        return await self._models(Deadline(self._timeouts))
+        return await self._cleanly(self._models)
 
     async def aclose(self) -> None:
         """Close all connections; the backend cannot be used afterwards."""
@@ -154,6 +156,10 @@ class RemoteBackend(ABC):
     @abstractmethod
     def _check(self, request: Request) -> None:
         """Refuse what this server cannot do."""
+
+    async def _prepare(self, request: Request, deadline: Deadline) -> None:
+        """Find out what the request needs to know of the server, and refuse what it cannot do."""
+        self._check(request)
 
     @abstractmethod
     def _fields(self, request: Request, model: str) -> dict[str, Any]:
@@ -230,14 +236,15 @@ class RemoteBackend(ABC):
             return ""
         return f"It has no model {model!r}; it offers: {_list(names)}."
 
-    # --- the model
-
-    async def _clean_model(self) -> str:
+    async def _cleanly(self, ask: Callable[[Deadline], Awaitable[T]]) -> T:
+        """What ``ask`` gives; an error of it without the key, and without what led to it."""
         try:
-            return await self._find_model(Deadline(self._timeouts))
+            return await ask(Deadline(self._timeouts))
         except ReflectKitError as error:
             failure = self._secrets.clean(error)
         raise failure
+
+    # --- the model
 
     async def _find_model(self, deadline: Deadline) -> str:
         if self._model:

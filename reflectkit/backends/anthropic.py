@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import BackendWireError, MissingCapability, ReflectKitError
+from ..errors import BackendWireError, MissingCapability
 from ..messages import Request
 from ._chat import ChatStream
 from ._http import Deadline
@@ -84,15 +84,9 @@ class AnthropicBackend(RemoteBackend):
 
         Raises ``BackendError``.
         """
-        failure: ReflectKitError
-        try:
-            return await self._count(request)
-        except ReflectKitError as error:
-            failure = self._secrets.clean(error)
-        raise failure
+        return await self._cleanly(lambda deadline: self._count(request, deadline))
 
-    async def _count(self, request: Request) -> int:
-        deadline = Deadline(self._timeouts)
+    async def _count(self, request: Request, deadline: Deadline) -> int:
         fields = self._fields(request, request.model or await self._find_model(deadline))
         for name in ("max_tokens", "stream", "temperature", "top_p", "stop_sequences"):
             fields.pop(name, None)

@@ -27,6 +27,10 @@ class Capabilities:
     tools: bool = False
     #: content parts that are not text
     images: bool = False
+    #: parts of a ``ReasoningBudget`` that it takes: "tokens", "effort", "enabled"
+    reasoning: frozenset[str] = frozenset()
+    #: ``count_tokens(request)`` counts a prompt's tokens
+    counts_tokens: bool = False
 
 
 @runtime_checkable

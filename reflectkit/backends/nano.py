@@ -16,7 +16,7 @@ from ..errors import BackendStatus, BackendWireError, ConfigurationError, Missin
 from ..messages import Chunk, Request, Usage
 from ._cpu import check_cpu
 from ._gguf import Header, read_header
-from ._wire import ChunkReader, body, read_error
+from ._wire import ChunkReader, body, read_error, read_timings
 from .base import Capabilities
 
 if TYPE_CHECKING:
@@ -340,7 +340,7 @@ def _read(reader: ChunkReader, batch: Sequence[Data]) -> Iterator[Chunk]:
         if "error" in data:
             fault = data
             break
-        usage = _progress(data) or usage
+        usage = read_timings(data.get("timings")) or usage
         texts += [chunk.text for chunk in reader.read(data)]
     if texts:
         yield Chunk("".join(texts), usage=usage)
@@ -356,17 +356,6 @@ def _last(reader: ChunkReader) -> Chunk:
             hint="Close the backend after its last answer.",
         )
     return last
-
-
-def _progress(data: Data) -> Usage | None:
-    """Exact counts so far: an answer that is cut knows what it cost."""
-    timings = data.get("timings")
-    if not timings:
-        return None
-    cached = timings["cache_n"]
-    return Usage(
-        prompt=cached + timings["prompt_n"], completion=timings["predicted_n"], cached=cached
-    )
 
 
 def _refusal(data: Data) -> BackendStatus:

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import reduce
-from operator import add
+from operator import add, and_
 from typing import Any, Final
 
 from ..budget import estimate
@@ -101,7 +101,8 @@ class _Several:
         """What all of them can do."""
         each = [capabilities_of(backend) for backend in self._backends]
         names = [f.name for f in fields(Capabilities)]
-        return Capabilities(**{name: all(getattr(c, name) for c in each) for name in names})
+        common: dict[str, Any] = {n: reduce(and_, [getattr(c, n) for c in each]) for n in names}
+        return Capabilities(**{**common, "counts_tokens": False})
 
     async def resolve(self) -> str:
         """The first backend's model, found out if need be."""

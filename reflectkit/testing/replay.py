@@ -183,6 +183,8 @@ def _chunk_from_json(data: Mapping[str, Any]) -> Chunk:
         made["usage"] = Usage(**made["usage"])
     if "tool_calls" in made:
         made["tool_calls"] = tuple(ToolCall(**call) for call in made["tool_calls"])
+    if "logprobs" in made:
+        made["logprobs"] = tuple(made["logprobs"])
     return Chunk(**made)
 
 
