@@ -129,7 +129,7 @@ class OpenAIBackend(RemoteBackend):
             seeds=kind.seeds,
             tools=kind.tools,
             images=kind.images,
-            reasoning=kind.knobs.names,
+            reasoning=kind.knobs.names if self._kind else None,
             counts_tokens=kind.tokenizer is not None,
         )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from ..errors import (
@@ -21,6 +22,7 @@ from ..errors import (
 from ..messages import Chunk, Request
 from . import _messages_wire, _wire
 from ._chat import AnswerReader
+from ._kinds import MESSAGES, UNKNOWN, merged, recognised
 from ._retry import is_safe_status, parse_retry_after
 from ._secrets import hidden
 from .base import Capabilities
@@ -107,6 +109,9 @@ class SDKBackend:
         self._extra = extra
         self._max_tokens = max_tokens
         self._continues = continues
+        host = getattr(getattr(client, "base_url", ""), "host", "")
+        known = recognised(host=host) or UNKNOWN
+        self._knobs = MESSAGES if package == "anthropic" else known.knobs
         self.model = model
 
     def __repr__(self) -> str:
@@ -126,6 +131,7 @@ class SDKBackend:
             seeds=self._package == "openai",
             tools=True,
             images=True,
+            reasoning=self._knobs.names,
         )
 
     async def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
@@ -181,12 +187,15 @@ class SDKBackend:
                 extra=self._extra,
                 provider=self.provider,
             )
+            capped = replace(request, max_tokens=fields["max_tokens"])
+            fields = merged(fields, self._knobs.fields(capped, repr(self)))
             _messages_wire.check_thinking(fields, prefix=bool(request.prefix))
             return fields, _messages_wire.MessageReader(stop=request.stop)
         flags = _wire.CONTINUES if request.prefix and self._continues == "flags" else {}
         fields = _wire.body(
             request, model=self.model, extra={**self._extra, **flags}, provider=self.provider
         )
+        fields = merged(fields, self._knobs.fields(request, repr(self)))
         prefix = request.prefix if self._continues == "trailing" else ""
         return fields, _wire.ChunkReader(stop=request.stop, prefix=prefix)
 

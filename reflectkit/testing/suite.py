@@ -18,8 +18,8 @@ from dataclasses import replace
 from typing import Any
 
 from ..backends.base import Backend, Capabilities, capabilities_of
-from ..errors import MissingCapability, ReflectKitError
-from ..messages import Chunk, Message, Request
+from ..errors import ConfigurationError, MissingCapability, ReflectKitError
+from ..messages import Chunk, Message, ReasoningBudget, Request
 
 __all__ = ["BackendSuite"]
 
@@ -68,16 +68,32 @@ class BackendSuite:
     async def test_a_prefix_is_continued_or_refused(self, backend: Backend) -> None:
         """Without the capability the refusal is ``MissingCapability``, and typed as such."""
         request = replace(self.request_, prefix="Hello")
-        if capabilities_of(backend).continues_prefix:
-            assert (await self.ask(backend, request))[-1].finish is not None
-            return
-        refused = None
+        refusal, chunks = None, []
         try:
-            await self.ask(backend, request)
+            chunks = await self.ask(backend, request)
         except MissingCapability as error:
-            refused = error
-        assert refused is not None, "it took a prefix that it does not declare to continue"
-        assert refused.capability == "continues_prefix"
+            refusal = error
+        if refusal is not None:
+            assert refusal.capability == "continues_prefix"
+            assert not capabilities_of(backend).continues_prefix, "it refuses what it declares"
+            return
+        # some find out only now what their server can do
+        declared = capabilities_of(backend).continues_prefix
+        assert declared, "it took a prefix that it does not declare to continue"
+        assert chunks[-1].finish is not None
+
+    async def test_a_reasoning_budget_is_taken_or_refused(self, backend: Backend) -> None:
+        """What the backend has no knob for is ``MissingCapability``, never silence."""
+        budget = ReasoningBudget(tokens=8)
+        request = replace(self.request_, max_tokens=64, reasoning=budget)
+        if capabilities_of(backend).reasoning == frozenset():
+            return  # the engine refuses in its place
+        try:
+            chunks = await self.ask(backend, request)
+        except (MissingCapability, ConfigurationError):
+            return
+        assert "tokens" in (capabilities_of(backend).reasoning or ())
+        assert chunks[-1].finish is not None
 
     async def test_it_answers_again_after_an_early_close(self, backend: Backend) -> None:
         """Closing a stream after its first chunk leaves nothing behind."""
