@@ -174,9 +174,9 @@ class OpenAIBackend(RemoteBackend):
             try:
                 await self._models(deadline)
             except BackendStatus as error:
-                # it lists no models, or not to us: the request itself will tell
+                # it lists no models, or not to us, or not now
                 if error.retryable:
-                    raise
+                    return self._known
             self._kind = self._kind or UNKNOWN
         return self._kind
 
