@@ -54,5 +54,6 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """vLLM on the processor."""
     if not VLLM:
         pytest.skip("REFLECTKIT_VLLM_PYTHON names no Python that has vLLM")
-    with serve_vllm(VLLM, tmp_path_factory) as server:
+    calling = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
+    with serve_vllm(VLLM, tmp_path_factory, *calling) as server:
         yield server

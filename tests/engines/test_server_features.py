@@ -12,7 +12,7 @@ from reflectkit.backends.nano import NanoBackend
 from reflectkit.backends.openai import OpenAIBackend
 from reflectkit.backends.several import ResumingBackend, answers
 from reflectkit.errors import BackendError, MissingCapability
-from reflectkit.messages import ReasoningBudget, ToolCall
+from reflectkit.messages import Message, ReasoningBudget, ToolCall
 from requests40 import QUESTIONS, REFLECT, REQUESTS, THINK, asked
 from servers import MODEL, Server
 
@@ -118,17 +118,30 @@ async def test_a_seed_is_honoured_and_counted_up(server: Server) -> None:
         assert len(set(runs[0].values())) > 1
 
 
-async def test_a_called_tool_and_its_result(llama: Server) -> None:
-    """A server that has to call a tool does; the turns go back in its own form."""
-    parameters = {"type": "object", "properties": {"n": {"enum": [7]}}, "required": ["n"]}
-    tool = {"type": "function", "function": {"name": "seven", "parameters": parameters}}
-    extra = {"tools": [tool], "tool_choice": "required"}
-    async with llama.backend() as backend, Client(backend, mode="plain") as client:
-        prompt = asked("", QUESTIONS[0]).messages
-        reply = await client.ask(prompt, extra=extra, max_tokens=200, temperature=0.0)
-        for call in reply.transcript.tool_calls:
-            assert isinstance(call, ToolCall)
-            assert json.loads(call.arguments) == {"n": 7}
+CALLS = [ToolCall("", "add", '{"a": 2, "b": 3}'), ToolCall("", "add", '{"a": 4, "b": 1}')]
+
+
+async def test_tools_called_side_by_side_and_their_results(vllm: Server) -> None:
+    """A grammar writes the two calls; they come in pieces, and go back with their results."""
+    written = "".join(
+        f'<tool_call>\n{{"name": "{c.name}", "arguments": {c.arguments}}}\n</tool_call>\n'
+        for c in CALLS
+    )
+    number = {"type": "integer"}
+    parameters = {"type": "object", "properties": {"a": number, "b": number}}
+    tool = {"type": "function", "function": {"name": "add", "parameters": parameters}}
+    forced = {"tools": [tool], "structured_outputs": {"choice": [written]}}
+    async with vllm.backend() as backend, Client(backend, mode="plain", temperature=0.0) as client:
+        first = await client.ask(QUESTIONS[0], extra=forced, max_tokens=400)
+        calls = first.transcript.tool_calls
+        assert [(c.name, json.loads(c.arguments)) for c in calls] == [
+            (c.name, json.loads(c.arguments)) for c in CALLS
+        ]
+        assert len({c.id for c in calls}) == 2
+        results = [Message("tool", "5", tool_call_id=c.id, name=c.name) for c in calls]
+        turns = [Message("user", QUESTIONS[0]), first.message, *results]
+        second = await client.ask(turns, extra={"tools": [tool]}, max_tokens=20)
+        assert second.usage.prompt > first.usage.prompt
 
 
 # --- how much to think -----------------------------------------------------------------------
