@@ -146,8 +146,8 @@ class SDKBackend:
         try:
             answer = await self._create(fields)
             async for event in answer:
-                data = event.model_dump()
-                if fault := reader.fault(data):
+                data = _plain(event)
+                if fault := reader.fault(data) or _no_object(data):
                     failure = BackendWireError(fault.message, status=fault.code)
                     break
                 for chunk in reader.read(data):
@@ -224,7 +224,9 @@ class SDKBackend:
             return BackendUnreachable(words, hint="Is the client's base_url right?")
         if "APIStatusError" in kinds:
             return self._refused(error, words)
-        if "APIError" in kinds or type(error).__module__.startswith(("httpx", "httpcore", "json")):
+        foreign = type(error).__module__.startswith(("httpx", "httpcore"))
+        # a ValueError is bytes that are no text, text that is no JSON, or JSON of another shape
+        if "APIError" in kinds or foreign or isinstance(error, ValueError):
             return BackendWireError(words, hint="The text so far is kept.", retryable=True)
         return None
 
@@ -245,6 +247,15 @@ class SDKBackend:
             if isinstance(secret, str) and len(secret) > 3:
                 text = text.replace(secret, "***")
         return text
+
+
+def _plain(event: Any) -> object:
+    """The event as JSON: the packages check nothing, and may give what is no object of theirs."""
+    return event.model_dump() if hasattr(event, "model_dump") else event
+
+
+def _no_object(data: object) -> _wire.WireFault | None:
+    return None if isinstance(data, Mapping) else _wire.WireFault("The server sent no JSON object.")
 
 
 def _host(client: Any) -> str:

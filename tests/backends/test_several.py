@@ -325,6 +325,17 @@ def words(request: Received) -> Served:
     return chat(*"abcde"[len(done) :])
 
 
+class TestResumingSuite(BackendSuite):
+    @pytest_asyncio.fixture
+    async def backend(self) -> AsyncIterator[ResumingBackend]:
+        async with (
+            LoopbackServer(chat("Hello", " there", ", friend")) as server,
+            OpenAIBackend(server.url, model="m") as inner,
+            ResumingBackend(inner) as backend,
+        ):
+            yield backend
+
+
 async def test_a_broken_answer_is_gone_on_with() -> None:
     """One text for the reader, and the usage of both parts."""
 
