@@ -57,10 +57,14 @@ class Knobs:
     beside: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def paths(self) -> dict[str, Path]:
+        """The field for each part of a ``ReasoningBudget``."""
+        return {"tokens": self.tokens, "effort": self.effort, "enabled": self.switch}
+
+    @property
     def names(self) -> frozenset[str]:
         """Which parts of a ``ReasoningBudget`` it takes."""
-        has = {"tokens": self.tokens, "effort": self.effort, "enabled": self.switch}
-        return frozenset(name for name, path in has.items() if path)
+        return frozenset(name for name, path in self.paths.items() if path)
 
     def fields(self, request: Request, server: str) -> dict[str, Any]:
         """The fields for ``request.reasoning``.

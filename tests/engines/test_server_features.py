@@ -161,6 +161,14 @@ async def test_the_engine_in_this_process_obeys_a_thinking_budget(cap: int) -> N
         assert reply.output
 
 
+async def test_a_server_that_finds_no_tags_ignores_a_budget(llama: Server) -> None:
+    """llama.cpp looks for them in the template, and this one has none: usage shows it."""
+    async with llama.backend() as backend, Client(backend, temperature=0.0) as client:
+        reply = await client.ask(QUESTIONS[1], reasoning=ReasoningBudget(tokens=4))
+        assert reply.usage.thinking is not None
+        assert reply.usage.thinking > 10
+
+
 async def test_a_server_that_cannot_says_so(vllm: Server) -> None:
     """vLLM takes a budget only when it knows where thinking begins and ends."""
     request = replace(REQUESTS["think 0"], reasoning=ReasoningBudget(tokens=5))
