@@ -42,8 +42,19 @@ def _speaks(seen: Observations) -> bool:
 
 def _marks(profile: Profile, text: str) -> bool:
     """Some marker of the dialect is in the text."""
-    sections = DIALECTS[profile.dialect].sections.values()
-    return any(marker in text for s in sections for marker in (*s.open, *s.close))
+    kinds = DIALECTS[profile.dialect].sections
+    return any(
+        marker in text for kind in kinds for pair in _pairs(profile, kind) for marker in pair
+    )
+
+
+def _pairs(profile: Profile, kind: str) -> Iterator[tuple[str, str]]:
+    """How sections of a kind open and close, as they are spelled."""
+    dialect = DIALECTS[profile.dialect]
+    section = dialect.sections[kind]  # type: ignore[index]
+    form = ("<{}>", "</{}>") if dialect.match == "xml" else ("{}", "{}")
+    for opener, closer in zip(section.open, section.close, strict=False):
+        yield form[0].format(opener), form[1].format(closer)
 
 
 # --- the protocol --------------------------------------------------------------------------------
@@ -155,7 +166,7 @@ def _around_difference(one: str, other: str, size: int = 20) -> tuple[str, str]:
 
 
 def _ends_with_an_opener(profile: Profile, prompt: str) -> bool:
-    openers = DIALECTS[profile.dialect].sections["thinking"].open
+    openers = [opener for opener, _ in _pairs(profile, "thinking")]
     return any(prompt.rstrip().endswith(opener) for opener in openers)
 
 

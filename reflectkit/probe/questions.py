@@ -74,16 +74,16 @@ def _listing(seen: Observations, host: str) -> Asking:
 
 def _talking(seen: Observations, extra: Mapping[str, Any]) -> Asking:
     """The profile's own question, without a cap."""
-    fields = _request(seen, **extra)
-    seen.talk = yield from _answer("an answer", fields)
+    bare = _request(seen)
+    seen.extra = extra
+    seen.talk = yield from _answer("an answer", _request(seen))
     if not seen.talk.sound and extra:  # a server may refuse the profile's fields
-        seen.unknown_field = seen.talk
-        seen.talk = yield from _answer("an answer, without further fields", _request(seen))
-        return
+        seen.unknown_field, seen.extra = seen.talk, {}
+        seen.talk = yield from _answer("an answer, without further fields", bare)
     if seen.talk.sound:
-        seen.again = yield from _answer("the same again", fields)
-    if seen.talk.sound and extra:
-        seen.bare = yield from _answer("the same without further fields", _request(seen))
+        seen.again = yield from _answer("the same again", _request(seen))
+    if seen.talk.sound and seen.extra:
+        seen.bare = yield from _answer("the same without further fields", bare)
 
 
 def _ways(seen: Observations) -> Asking:
@@ -170,6 +170,7 @@ def _request(seen: Observations, **more: Any) -> dict[str, Any]:
         "temperature": 0,
         "stream": True,
         "stream_options": {"include_usage": True},
+        **seen.extra,
         **more,
     }
 
