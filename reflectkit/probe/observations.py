@@ -49,8 +49,8 @@ class Observations:
     """All that was seen. None and empty: not asked, or the server has no way to tell.
 
     ``listed``: the row of the list of models; ``shown``: Ollama's settings of the model.
-    ``extra``: the fields that go with every question. ``talk``: the profile's own question, streamed,
-    without a cap; ``again``: the same once more; ``bare``: without the profile's fields.
+    ``extra``: the fields that go with every question. ``talk``: the profile's own question,
+    streamed, without a cap; ``again``: the same once more; ``bare``: without those fields.
     ``capped``: at most ``cap`` tokens, not streamed. ``stopped``: with ``stop`` as a stop string.
     ``prefixed``: after ``prefix``. ``several``: two answers asked for. ``unknown_field`` and
     ``wrong_model``: what their names say. ``counts``: prompt tokens of small requests, by name.
