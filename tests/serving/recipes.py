@@ -1,0 +1,42 @@
+"""Where the recipes are, and what their template must give."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+SERVING = Path(__file__).resolve().parents[2] / "cookbook" / "serving"
+
+#: one row of the training data, as the model's authors wrote it
+LAYOUT = (
+    "<|start_header_id|>system<|end_header_id|>{system}<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\n{prompt}<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n{response}<|eot_id|>"
+)
+
+
+def _turns(*pairs: tuple[str, str]) -> list[dict[str, str]]:
+    return [{"role": role, "content": text} for role, text in pairs]
+
+
+TURNS = {
+    "system": _turns(("system", "Reflect."), ("user", "What is 2 + 2?")),
+    "no system": _turns(("user", "What is 2 + 2?")),
+    "turns": _turns(
+        ("system", "Reflect."),
+        ("user", "What is 2 + 2?"),
+        ("assistant", "<thinking>2 + 2 is 4</thinking>\n<output>4</output>"),
+        ("user", "And 3 + 3?"),
+    ),
+    "spaces": _turns(("system", "\n two lines \n"), ("user", "  {{ 1 }} “é” 日本\n\n")),
+}
+
+
+def written(turns: list[dict[str, str]], *, asked: bool) -> str:
+    """The layout, turn by turn; ``asked``: with the head of the answer to come."""
+    text = ""
+    for turn in turns:
+        gap = "" if turn["role"] == "system" else "\n\n"
+        text += (
+            f"<|start_header_id|>{turn['role']}<|end_header_id|>{gap}{turn['content']}<|eot_id|>"
+        )
+    return text + "<|start_header_id|>assistant<|end_header_id|>\n\n" * asked
