@@ -36,13 +36,15 @@ class Server:
         return OpenAIBackend(self.url, model=self.model, api_key=self.key or None)
 
 
-def as_folder(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded model as a Hugging Face folder."""
+def as_folder(
+    python: str, tmp_path_factory: pytest.TempPathFactory, model: Path | None = None
+) -> Path:
+    """The embedded model, or another GGUF file like it, as a Hugging Face folder."""
     folder = tmp_path_factory.mktemp("hf") / MODEL
     script = Path(__file__).with_name("hf_folder.py")
     home = Path(sys.modules["reflectkit"].__file__ or "").parents[1]
     subprocess.run(
-        [python, str(script), str(embedded_models()[MODEL]), str(folder)],
+        [python, str(script), str(model or embedded_models()[MODEL]), str(folder)],
         check=True,
         timeout=120,
         env={**os.environ, "PYTHONPATH": str(home)},
@@ -92,9 +94,11 @@ def serve_vllm(
     tmp_path_factory: pytest.TempPathFactory,
     *options: str,
     path: Path | None = None,
+    folder: Path | None = None,
 ) -> Iterator[Server]:
     """vLLM on the processor; ``path`` is where else its Python looks for packages."""
-    folder, port, key = as_folder(python, tmp_path_factory), free_port(), secrets.token_hex(16)
+    folder = folder or as_folder(python, tmp_path_factory)
+    port, key = free_port(), secrets.token_hex(16)
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--served-model-name", MODEL, "--dtype", "float32", "--enforce-eager"]
     command += ["--max-model-len", "1024", "--max-num-seqs", "4", "--api-key", key]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import secrets
 import shlex
-import struct
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,8 +14,6 @@ from typing import Any
 
 import pytest
 
-from reflectkit.backends._gguf import read_header
-from reflectkit.backends.nano import embedded_models
 from recipes import SERVING
 
 #: what the options of the command line are called inside
@@ -86,17 +83,3 @@ def serve(model: Path, *, without: str = "") -> Iterator[Llama]:
     server = xllamacpp.Server(params)
     yield Llama(server.listening_address, key)
     del server
-
-
-def with_special_tags(folder: Path) -> Path:
-    """The embedded model with its tags as control tokens, as Reflection 70B has them."""
-    source = embedded_models()["nano-reflect"]
-    header, data = read_header(source), bytearray(source.read_bytes())
-    key = b"tokenizer.ggml.token_type"
-    start = data.index(key) + len(key) + 4 + 4 + 8  # behind its kind, its items' kind, their number
-    for at, token in enumerate(header.array("tokenizer.ggml.tokens")):
-        if token.strip("</>") in {"thinking", "reflection", "output"} and token[-1] == ">":
-            assert struct.unpack_from("<i", data, start + 4 * at) == (4,)
-            struct.pack_into("<i", data, start + 4 * at, 3)
-    (folder / "special.gguf").write_bytes(data)
-    return folder / "special.gguf"

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
+
+from reflectkit.backends._gguf import read_header
+from reflectkit.backends.nano import embedded_models
 
 SERVING = Path(__file__).resolve().parents[2] / "cookbook" / "serving"
 
@@ -40,3 +44,17 @@ def written(turns: list[dict[str, str]], *, asked: bool) -> str:
             f"<|start_header_id|>{turn['role']}<|end_header_id|>{gap}{turn['content']}<|eot_id|>"
         )
     return text + "<|start_header_id|>assistant<|end_header_id|>\n\n" * asked
+
+
+def with_special_tags(folder: Path) -> Path:
+    """The embedded model with its tags as control tokens, as Reflection 70B has them."""
+    source = embedded_models()["nano-reflect"]
+    header, data = read_header(source), bytearray(source.read_bytes())
+    key = b"tokenizer.ggml.token_type"
+    start = data.index(key) + len(key) + 4 + 4 + 8  # behind its kind, its items' kind, their number
+    for at, token in enumerate(header.array("tokenizer.ggml.tokens")):
+        if token.strip("</>") in {"thinking", "reflection", "output"} and token[-1] == ">":
+            assert struct.unpack_from("<i", data, start + 4 * at) == (4,)
+            struct.pack_into("<i", data, start + 4 * at, 3)
+    (folder / "special.gguf").write_bytes(data)
+    return folder / "special.gguf"

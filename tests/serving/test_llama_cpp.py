@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from clients import llama_cpp
-from llama import ELSEWHERE, OPTIONS, Llama, command, serve, with_special_tags
-from recipes import SERVING, TURNS, written
+from llama import ELSEWHERE, OPTIONS, Llama, command, serve
+from recipes import SERVING, TURNS, with_special_tags, written
 from reflectkit import Client
 from reflectkit.messages import Message, Request
 
