@@ -45,7 +45,7 @@ def command(script: str) -> list[tuple[str, str]]:
     """The options of the script's one command, each with its value or ""."""
     joined = script.replace("\\\n", " ")
     (line,) = [each for each in joined.splitlines() if each.startswith("exec ")]
-    words = shlex.split(line)[2:]
+    words = shlex.split(line.removesuffix('"$@"'))[2:]
     found: list[tuple[str, str]] = []
     for word in words:
         if word.startswith("-") and not word[1:].isdigit():

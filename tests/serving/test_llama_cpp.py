@@ -88,9 +88,9 @@ async def test_a_prefix_is_gone_on_from(server: Llama) -> None:
 
 
 def test_the_script_of_the_client_asks_it(server: Llama) -> None:
+    at = ["--url", f"{server.root}/v1"]
     said = subprocess.run(
-        [sys.executable, str(SERVING / "clients.py"), "llama.cpp", "What is (2 + 2) * 7?"]
-        + ["--url", f"{server.root}/v1"],
+        [sys.executable, str(SERVING / "clients.py"), "llama.cpp", "What is (2 + 2) * 7?", *at],
         capture_output=True,
         text=True,
         check=True,

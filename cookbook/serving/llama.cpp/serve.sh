@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 # --special: the tags are special tokens, which this server leaves out of its text otherwise.
 # -c is shared by the -np answers under way: 8,192 tokens each.
-exec llama-server \
+exec "${LLAMA_SERVER:-llama-server}" \
   --model "$MODEL" \
   --alias reflection-70b-gguf \
   --special \
@@ -17,4 +17,5 @@ exec llama-server \
   --temp 0.7 --top-p 0.95 --top-k 0 --min-p 0 \
   --cache-ram 0 \
   --cors-origins localhost --no-ui \
-  --host 127.0.0.1 --port 8080
+  --host 127.0.0.1 --port 8080 \
+  "$@"
