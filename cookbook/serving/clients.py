@@ -14,7 +14,6 @@ import os
 from collections.abc import Callable, Mapping
 
 from reflectkit import Client
-from reflectkit.backends.base import Backend
 from reflectkit.backends.ollama import OllamaBackend
 from reflectkit.backends.openai import OpenAIBackend
 
@@ -30,36 +29,38 @@ LLAMA_CPP = "http://127.0.0.1:8080/v1"
 OLLAMA = "http://127.0.0.1:11434/api"
 
 
-def vllm(url: str = VLLM, key: str | None = None, model: str = MODEL) -> Backend:
+def vllm(url: str = VLLM, key: str | None = None, model: str = MODEL) -> OpenAIBackend:
     """vLLM, in a container or a cluster too. ``flags``: how it goes on from a prefix."""
     return OpenAIBackend(url, model=model, api_key=key, extra=KEEP, continues="flags")
 
 
-def sglang(url: str = SGLANG, key: str | None = None, model: str = MODEL) -> Backend:
+def sglang(url: str = SGLANG, key: str | None = None, model: str = MODEL) -> OpenAIBackend:
     """SGLang, which takes the same fields."""
     return vllm(url, key, model)
 
 
-def ray(url: str = VLLM, key: str | None = None, model: str = MODEL) -> Backend:
+def ray(url: str = VLLM, key: str | None = None, model: str = MODEL) -> OpenAIBackend:
     """Ray Serve, which hands the fields on to vLLM."""
     return vllm(url, key, model)
 
 
 def llama_cpp(
     url: str = LLAMA_CPP, key: str | None = None, model: str = "reflection-70b-gguf"
-) -> Backend:
+) -> OpenAIBackend:
     """llama.cpp, whose option --special keeps the tags; no field of a request does."""
     return OpenAIBackend(url, model=model, api_key=key, continues="trailing")
 
 
-def ollama(url: str = OLLAMA, key: str | None = None, model: str = "reflection-70b") -> Backend:
+def ollama(
+    url: str = OLLAMA, key: str | None = None, model: str = "reflection-70b"
+) -> OllamaBackend:
     """Ollama. Its context is small where nobody says otherwise: the recipe and this do."""
     return OllamaBackend(
         url, model=model, api_key=key, options={"num_ctx": 8192}, continues=True, keep_alive="1h"
     )
 
 
-BACKENDS: Mapping[str, Callable[..., Backend]] = {
+BACKENDS: Mapping[str, Callable[..., OpenAIBackend | OllamaBackend]] = {
     "vllm": vllm,
     "sglang": sglang,
     "ray": ray,

@@ -116,9 +116,7 @@ def test_its_prompt_is_the_training_layout(server: Server, name: str) -> None:
 
 
 def recipe(server: Server) -> OpenAIBackend:
-    backend = vllm(server.url, server.key, server.model)
-    assert isinstance(backend, OpenAIBackend)
-    return backend
+    return vllm(server.url, server.key, server.model)
 
 
 async def test_the_tags_arrive(server: Server) -> None:

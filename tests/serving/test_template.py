@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from recipes import LAYOUT, SERVING, TURNS, written
+
+sandbox = pytest.importorskip("jinja2.sandbox")
 
 BEGIN = "<|begin_of_text|>"
 SOURCE = (SERVING / "reflection.jinja").read_text("utf-8")
@@ -15,7 +16,7 @@ SOURCE = (SERVING / "reflection.jinja").read_text("utf-8")
 
 def rendered(source: str, turns: list[dict[str, str]], **given: Any) -> str:
     """As ``transformers`` renders a chat template, with the same settings of the same sandbox."""
-    room = ImmutableSandboxedEnvironment(
+    room = sandbox.ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
     return room.from_string(source).render(messages=turns, bos_token=BEGIN, **given)
@@ -39,6 +40,15 @@ def test_the_training_layout_to_the_byte() -> None:
 def test_every_shape_of_a_conversation(name: str, asked: bool) -> None:
     found = rendered(SOURCE, TURNS[name], add_generation_prompt=asked)
     assert found == BEGIN + written(TURNS[name], asked=asked)
+
+
+@pytest.mark.parametrize("name", TURNS)
+def test_it_can_be_read_as_sglang_reads_it(name: str) -> None:
+    """That turns a backslash and an n of the file into a line break before the template is read."""
+    source = SOURCE.strip("\n").replace("\\n", "\n")
+    assert source != SOURCE
+    found = rendered(source, TURNS[name], add_generation_prompt=True)
+    assert found == BEGIN + written(TURNS[name], asked=True)
 
 
 def test_the_begin_token_stands_once() -> None:
