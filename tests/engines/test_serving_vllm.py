@@ -36,9 +36,13 @@ pytestmark = pytest.mark.skipif(not VLLM, reason="REFLECTKIT_VLLM_PYTHON names n
 
 def parsed(*arguments: str) -> dict[str, Any]:
     """The values of ``vllm serve``'s arguments, from the recipes' folder."""
-    script = Path(__file__).with_name("vllm_arguments.py")
-    said = subprocess.run(
-        [VLLM, str(script), *arguments],
+    return said("vllm_arguments.py", *arguments)
+
+
+def said(script: str, *arguments: str) -> dict[str, Any]:
+    """What one of the scripts beside this one prints."""
+    done = subprocess.run(
+        [VLLM, str(Path(__file__).with_name(script)), *arguments],
         cwd=SERVING,
         env={**os.environ, "VLLM_TARGET_DEVICE": "cpu", "HF_HUB_OFFLINE": "1"},
         capture_output=True,
@@ -46,7 +50,7 @@ def parsed(*arguments: str) -> dict[str, Any]:
         check=True,
         timeout=120,
     )
-    found: dict[str, Any] = json.loads(said.stdout.splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
@@ -72,11 +76,26 @@ def test_it_refuses_what_it_does_not_know(wrong: list[str]) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The recipe for 16 bits, for want of cards and weights with another model and less of it."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     special = with_special_tags(tmp_path_factory.mktemp("gguf"))
     folder = as_folder(VLLM, tmp_path_factory, special)
     begins_by_itself(folder / "tokenizer.json")
+    return folder
+
+
+def test_its_own_reasoning_parsers_are_a_trap(folder: Path) -> None:
+    """Some cannot be made, some take the whole answer for reasoning: so no recipe names one."""
+    found = said("vllm_parsers.py", str(folder), "deepseek_r1", "qwen3", "glm45")
+    assert found["deepseek_r1"] is None
+    for name in ("qwen3", "glm45"):
+        reasoning, content = found[name]
+        assert "<output>4" in reasoning
+        assert not content
+
+
+@pytest.fixture(scope="module")
+def server(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The recipe for 16 bits, for want of cards and weights with another model and less of it."""
     options = ["--config", str(SERVING / "vllm" / "bf16.yaml"), *SMALLER]
     options += ["--chat-template", str(SERVING / "reflection.jinja")]
     with serve_vllm(VLLM, tmp_path_factory, *options, folder=folder) as server:
@@ -155,6 +174,41 @@ async def test_a_prefix_is_gone_on_from(server: Server) -> None:
         text = "".join([chunk.text async for chunk in backend.stream(asked)])
     assert text.startswith("<reflection>2 + 2 is 4, not 5.")
     assert text.rstrip().endswith("</output>")
+
+
+@pytest.fixture(scope="module")
+def splitting(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The recipe for other clients; the parser is named as a file, and nothing is rounded."""
+    home = ROOT / "integrations" / "vllm"
+    options = ["--config", str(SERVING / "vllm" / "reasoning.yaml"), *SMALLER]
+    options += ["--chat-template", str(SERVING / "reflection.jinja"), "--quantization", ""]
+    options += ["--reasoning-parser-plugin", str(home / "reflectkit_vllm" / "plugin.py")]
+    packages = Path(f"{ROOT}{os.pathsep}{home}")
+    with serve_vllm(VLLM, tmp_path_factory, *options, path=packages, folder=folder) as server:
+        yield server
+
+
+async def test_vllm_itself_splits_for_clients_that_ask_for_nothing(splitting: Server) -> None:
+    """Neither streamed nor whole is a tag lost or left, although the tags are special."""
+    profile = profile_for("glaiveai/Reflection-Llama-3.1-70B")
+    turns = [("system", profile.system), ("user", "What is (2 + 2) * 7? Think carefully.")]
+    body = {
+        "model": MODEL,
+        "temperature": 0,
+        "max_tokens": 200,
+        "messages": [{"role": role, "content": text} for role, text in turns],
+    }
+    whole = post(splitting, "/v1/chat/completions", body)["choices"][0]["message"]
+    request = Request(
+        messages=tuple(Message(role, text) for role, text in turns), temperature=0.0, max_tokens=200
+    )
+    async with splitting.backend() as backend:
+        chunks = [chunk async for chunk in backend.stream(request)]
+    streamed = "".join(c.reasoning for c in chunks), "".join(c.text for c in chunks)
+    assert streamed == (whole["reasoning"], whole["content"])
+    assert whole["content"].strip() == "28"
+    assert "2 + 2 is 4, yes" in whole["reasoning"]
+    assert "<" not in whole["reasoning"] + whole["content"]
 
 
 def test_health_needs_no_key(server: Server) -> None:
