@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import shlex
 import urllib.request
@@ -32,13 +33,19 @@ OPTIONS: Mapping[str, Callable[[Any, str], None]] = {
     "--cache-ram": lambda p, v: setattr(p, "cache_ram_mib", int(v)),
     "--cors-origins": lambda p, v: setattr(p, "cors_origins", v),
     "--no-ui": lambda p, v: setattr(p, "ui", False),
-    "--host": lambda p, v: setattr(p, "hostnames", [v]),
+    "--host": lambda p, v: setattr(p, "hostnames", [usual(v)]),
 }
 #: what cannot be had here: the weights, a card, a port that is surely free
 ELSEWHERE = {"--model", "-ngl", "--port"}
 
 xllamacpp = pytest.importorskip("xllamacpp")
 FORMATS = {"none": xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE}
+
+
+def usual(value: str) -> str:
+    """What a variable with a default is where nobody sets it."""
+    found = re.fullmatch(r"\$\{\w+:-(.*)\}", value)
+    return found[1] if found else value
 
 
 def command(script: str) -> list[tuple[str, str]]:

@@ -17,5 +17,5 @@ exec "${LLAMA_SERVER:-llama-server}" \
   --temp 0.7 --top-p 0.95 --top-k 0 --min-p 0 \
   --cache-ram 0 \
   --cors-origins localhost --no-ui \
-  --host 127.0.0.1 --port 8080 \
+  --host "${LLAMA_HOST:-127.0.0.1}" --port 8080 \
   "$@"
