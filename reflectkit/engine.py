@@ -6,7 +6,14 @@ A ``Run`` is one call on its way. Its streams are closed by context managers on 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Mapping,
+)
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
@@ -16,10 +23,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import _log
+from .backends.base import capabilities_of
 from .budget import accounted
 from .correction.policy import ENDINGS, is_live
 from .display import Display
-from .errors import BackendError, ConfigurationError, ReflectKitError
+from .errors import BackendError, ConfigurationError, MissingCapability, ReflectKitError
 from .events import AttemptEnded, AttemptStarted, Event, ProtocolEvent
 from .messages import Chunk, FinishReason, Request, Usage
 from .reading import Reader, Reading
@@ -58,6 +66,7 @@ class _Take:
         self.screen = Screen(plan.show)
         self.usage: Usage | None = None
         self.finish: FinishReason = "stop"
+        self.logprobs: list[Mapping[str, Any]] = []
         self.model = ""
         self.started = monotonic()
 
@@ -65,6 +74,7 @@ class _Take:
         self.usage = chunk.usage or self.usage
         self.finish = chunk.finish or self.finish
         self.model = chunk.model or self.model
+        self.logprobs += chunk.logprobs
         events = self.reader.feed(chunk)
         return self.screen.feed(events, self.reader.progress)
 
@@ -96,6 +106,7 @@ class _Take:
             finish=self.finish,
             model=self.model or self.request.model or getattr(self._plan.backend, "model", ""),
             seconds=monotonic() - self.started,
+            logprobs=tuple(self.logprobs),
         )
 
     async def _counted(self) -> int | None:
@@ -218,6 +229,12 @@ def _advance(flow: Generator[Request, Attempt, Reply], attempt: Attempt | None) 
 @asynccontextmanager
 async def _open(backend: Backend, request: Request) -> AsyncIterator[AsyncIterator[Chunk]]:
     """The backend's stream, closed on every way out."""
+    if request.reasoning and capabilities_of(backend).reasoning == frozenset():
+        raise MissingCapability(
+            f"{type(backend).__name__} cannot be told how much to think.",
+            capability="reasoning",
+            hint="Leave reasoning= out; max_tokens caps thinking and answer together.",
+        )
     stream: Any = backend.stream(request)
     if not hasattr(stream, "__aiter__"):
         if hasattr(stream, "close"):

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
+
+from .errors import ConfigurationError
 
 __all__ = [
     "Chunk",
     "ContentPart",
+    "Effort",
     "FinishReason",
     "Message",
+    "ReasoningBudget",
     "Request",
     "Role",
     "ToolCall",
@@ -19,6 +23,8 @@ __all__ = [
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "cancelled", "error"]
+#: how hard a model is to think, from not at all to as hard as it can
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 #: One part of a message that is not plain text, in the backend's own JSON shape; passed through.
 ContentPart = Mapping[str, Any]
@@ -58,11 +64,45 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningBudget:
+    """How much a model may think, in the words that servers have for it. ``None`` says nothing.
+
+    ``tokens``: the most tokens of thinking. ``effort``: how hard. ``enabled``: whether at all.
+    Each backend puts them into its server's fields, or refuses what the server has no field for:
+    servers that ignore a field in silence are why this is no hint.
+
+    Raises ``ConfigurationError`` for values that contradict themselves.
+    """
+
+    tokens: int | None = None
+    effort: Effort | None = None
+    enabled: bool | None = None
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.tokens, int) and not isinstance(self.tokens, bool)
+        off = self.enabled is False or self.effort == "none"
+        faults = {
+            "tokens must be a whole number from 0 up": self.tokens is not None
+            and not (whole and self.tokens >= 0),
+            f"effort must be one of {', '.join(get_args(Effort))}": self.effort is not None
+            and self.effort not in get_args(Effort),
+            "thinking is off, and still has tokens": off and bool(self.tokens),
+            "thinking is off, and still has an effort": self.enabled is False
+            and self.effort not in (None, "none"),
+            "thinking is on, and may have none": self.enabled is True
+            and (self.effort == "none" or self.tokens == 0),
+        }
+        if found := [fault for fault, true in faults.items() if true]:
+            raise ConfigurationError(f"This reasoning budget cannot be: {'; '.join(found)}.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One call to a backend. ``None`` leaves a choice to the backend.
 
     ``prefix`` is assistant text that the answer must continue (a backend that cannot says so).
-    ``stop`` strings end the answer and are not part of it. ``extra`` goes into the wire body as is.
+    ``stop`` strings end the answer and are not part of it. ``reasoning`` is how much the model may
+    think. ``extra`` goes into the wire body as is.
     """
 
     messages: tuple[Message, ...]
@@ -73,6 +113,7 @@ class Request:
     seed: int | None = None
     stop: tuple[str, ...] = ()
     prefix: str = ""
+    reasoning: ReasoningBudget | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -111,7 +152,8 @@ class Chunk:
 
     ``text`` is ordinary content, still to be parsed. ``reasoning`` was already separated by the
     server and is never scanned again. ``usage`` replaces earlier figures of the same answer (it is
-    a running total). ``payload`` carries provider blocks for replay.
+    a running total). ``logprobs`` are the log-probabilities of its tokens, in the server's shape.
+    ``payload`` carries provider blocks for replay.
     """
 
     text: str = ""
@@ -120,4 +162,5 @@ class Chunk:
     usage: Usage | None = field(default=None, kw_only=True)
     finish: FinishReason | None = field(default=None, kw_only=True)
     model: str = field(default="", kw_only=True)
+    logprobs: tuple[Mapping[str, Any], ...] = field(default=(), kw_only=True, repr=False)
     payload: Mapping[str, Any] | None = field(default=None, kw_only=True, repr=False)

@@ -167,7 +167,11 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One turn of the correction loop: what was asked, what came, what it cost."""
+    """One turn of the correction loop: what was asked, what came, what it cost.
+
+    ``logprobs``: of its tokens, in the server's shape, where they were asked for; a consumer who
+    does not see the thinking does not see them either.
+    """
 
     number: int
     request: Request = field(repr=False)
@@ -177,6 +181,7 @@ class Attempt:
     verdicts: tuple[Verdict, ...] = ()
     model: str = ""
     seconds: float = 0.0
+    logprobs: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -301,7 +301,7 @@ def shown_attempt(attempt: Attempt, show: Show, first: Attempt | None = None) ->
     asked = (first or attempt).request
     request = replace(attempt.request, messages=asked.messages, prefix="")
     shown = visible(attempt.transcript, show, complete=complete)
-    return replace(attempt, request=request, transcript=shown)
+    return replace(attempt, request=request, transcript=shown, logprobs=())
 
 
 def blame(error: BackendError, transcript: Transcript, usage: Usage, show: Show) -> None:

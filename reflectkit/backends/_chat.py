@@ -232,5 +232,6 @@ def _stopped(last: Chunk) -> Chunk:
         usage=last.usage,
         finish="stop",
         model=last.model,
+        logprobs=last.logprobs,
         payload=last.payload,
     )

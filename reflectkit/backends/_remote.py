@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
 from ..errors import BackendError, BackendStatus, ConfigurationError, ReflectKitError
 from ..messages import Chunk, Request
@@ -20,7 +21,9 @@ from ._wire import read_error
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["RemoteBackend"]
+__all__ = ["Exchange", "RemoteBackend"]
+
+T = TypeVar("T")
 
 #: seconds for what may follow a complete answer: the usage
 _AFTERWARDS: Final = 2.0
@@ -41,6 +44,16 @@ _HINTS: Final[Mapping[int, str]] = {
     503: "The server is overloaded or still loading the model: try again later.",
     529: "The service is overloaded: try again later.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A server's answer as it is; ``cut``: it was not read to its end."""
+
+    status: int
+    content_type: str
+    text: str
+    cut: bool = False
 
 
 class RemoteBackend(ABC):
@@ -104,10 +117,10 @@ class RemoteBackend(ABC):
         ``MissingCapability`` or ``ConfigurationError`` before anything is sent, and
         ``BackendError`` of every kind; text that arrived before a fault has been yielded by then.
         """
-        self._check(request)
         deadline = Deadline(self._timeouts)
         failure: ReflectKitError | None = None
         try:
+            await self._prepare(request, deadline)
             model = request.model or await self._find_model(deadline)
             answer = await self._ask(request, model, deadline)
             try:
@@ -128,11 +141,26 @@ class RemoteBackend(ABC):
 
     async def resolve(self) -> str:
         """The model's name; the server is asked once if none was given. Raises as ``stream``."""
-        return self._model or await self._clean_model()
+        return self._model or await self._cleanly(self._find_model)
 
     async def models(self) -> tuple[str, ...]:
         """The names of the models that the server offers. Raises ``BackendError``."""
-        return await self._models(Deadline(self._timeouts))
+        return await self._cleanly(self._models)
+
+    async def exchange(
+        self,
+        path: str,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        most: int = _MODEL_LIST,
+    ) -> Exchange:
+        """One exchange as it is, for tools that look at servers: GET, or POST with ``fields``.
+
+        ``path`` follows the base address; "/../x" lies beside the API's version. The answer is read
+        to its end, or until it has ``most`` bytes. Any status is an answer. Raises
+        ``BackendUnreachable`` and ``BackendTimeout``.
+        """
+        return await self._cleanly(lambda deadline: self._exchange(path, fields, most, deadline))
 
     async def aclose(self) -> None:
         """Close all connections; the backend cannot be used afterwards."""
@@ -154,6 +182,10 @@ class RemoteBackend(ABC):
     @abstractmethod
     def _check(self, request: Request) -> None:
         """Refuse what this server cannot do."""
+
+    async def _prepare(self, request: Request, deadline: Deadline) -> None:
+        """Find out what the request needs to know of the server, and refuse what it cannot do."""
+        self._check(request)
 
     @abstractmethod
     def _fields(self, request: Request, model: str) -> dict[str, Any]:
@@ -204,6 +236,26 @@ class RemoteBackend(ABC):
         except (ValueError, RecursionError):
             return None
 
+    async def _exchange(
+        self,
+        path: str,
+        fields: Mapping[str, Any] | None,
+        most: int,
+        deadline: Deadline,
+    ) -> Exchange:
+        content = b"" if fields is None else json.dumps(fields).encode()
+        method = "GET" if fields is None else "POST"
+        answer = await self._http.open(method, path, deadline, content)
+        body = bytearray()
+        try:
+            while not answer.ended and len(body) < most:
+                piece = await answer.piece()
+                body += piece if isinstance(piece, bytes) else b""
+        finally:
+            await answer.aclose()
+        text = self._secrets.redact(body.decode("utf-8", "replace"))
+        return Exchange(answer.status, answer.content_type, text, cut=not answer.ended)
+
     async def _refusal(
         self, answer: Answer, said: str, model: str, deadline: Deadline
     ) -> BackendStatus:
@@ -230,14 +282,15 @@ class RemoteBackend(ABC):
             return ""
         return f"It has no model {model!r}; it offers: {_list(names)}."
 
-    # --- the model
-
-    async def _clean_model(self) -> str:
+    async def _cleanly(self, ask: Callable[[Deadline], Awaitable[T]]) -> T:
+        """What ``ask`` gives; an error of it without the key, and without what led to it."""
         try:
-            return await self._find_model(Deadline(self._timeouts))
+            return await ask(Deadline(self._timeouts))
         except ReflectKitError as error:
             failure = self._secrets.clean(error)
         raise failure
+
+    # --- the model
 
     async def _find_model(self, deadline: Deadline) -> str:
         if self._model:

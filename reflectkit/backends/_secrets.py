@@ -19,6 +19,8 @@ _VALUE: Final = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 #: shorter values are no secrets, and hiding them would garble messages
 _SHORTEST: Final = 4
 _HIDDEN: Final = "***"
+_BESIDE: Final = "/../"
+_VERSION: Final = re.compile(r"/v\d+$")
 _KEY_HEADERS: Final = ("Authorization", "x-api-key")
 
 T = TypeVar("T")
@@ -76,9 +78,17 @@ class Address:
             password=unquote(url.password or ""),
         )
 
+    @property
+    def host(self) -> str:
+        """The name of the host, in lower case."""
+        return urlsplit(self.shown).hostname or ""
+
     def url(self, path: str) -> str:
-        """The address to send to, query included."""
-        return f"{self.shown}{path}" + (f"?{self.query}" if self.query else "")
+        """The address to send to, query included; "/../x" lies beside the API's version."""
+        base = self.shown
+        if path.startswith(_BESIDE):
+            base, path = _VERSION.sub("", base), path.removeprefix("/..")
+        return f"{base}{path}" + (f"?{self.query}" if self.query else "")
 
 
 class Secrets:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ..messages import Chunk, FinishReason, Message, Request, ToolCall, Usage
@@ -27,6 +27,7 @@ __all__ = [
     "body",
     "read_error",
     "read_finish",
+    "read_timings",
     "read_usage",
 ]
 
@@ -176,6 +177,16 @@ def read_usage(data: object) -> Usage | None:
     )
 
 
+def read_timings(data: object) -> Usage | None:
+    """The exact figures so far in llama.cpp's ``timings`` object; None when there is none."""
+    if not isinstance(data, Mapping):
+        return None
+    cached, read, written = (_number(data.get(n)) for n in ("cache_n", "prompt_n", "predicted_n"))
+    if read is None or written is None:
+        return None
+    return Usage(prompt=(cached or 0) + read, completion=written, cached=cached or 0)
+
+
 def _detail(data: Mapping[str, Any], group: str, name: str) -> int:
     details = data.get(group)
     return (_number(details.get(name)) or 0) if isinstance(details, Mapping) else 0
@@ -210,6 +221,7 @@ class ChunkReader:
         self._finish: FinishReason | None = None
         self._model = ""
         self._any = False
+        self._logprobs: list[Mapping[str, Any]] = []
 
     #: the end of these answers is an event of its own, which is no JSON
     ended = False
@@ -242,13 +254,17 @@ class ChunkReader:
         """The chunks that one JSON chunk gives; often one, sometimes none."""
         if not isinstance(data, Mapping):
             return []
-        self._usage = read_usage(data.get("usage")) or self._usage
+        usage = read_usage(data.get("usage")) or read_timings(data.get("timings"))
+        self._usage = usage or self._usage
         if isinstance(model := data.get("model"), str):
             self._model = model
         choice = _first_choice(data.get("choices"))
         self._finish = self._finish or read_finish(choice.get("finish_reason"))
         delta = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
-        return list(self._delta(delta)) if delta and not self.stopped else []
+        if self.stopped:
+            return []
+        self._logprobs += _logprobs(choice.get("logprobs"))
+        return [self._with_figures(c, usage) for c in self._delta(delta)] if delta else []
 
     def finish(self) -> Chunk:
         """The last chunk: text still held back, tool calls, usage, reason and replay payload."""
@@ -260,8 +276,19 @@ class ChunkReader:
             usage=self._usage,
             finish="stop" if self.stopped else self._finish,
             model=self._model,
+            logprobs=self._taken(),
             payload=self._payload(bool(calls)),
         )
+
+    def _with_figures(self, chunk: Chunk, usage: Usage | None) -> Chunk:
+        """The chunk itself, unless the server sent figures beside its text."""
+        if usage is None and not self._logprobs:
+            return chunk
+        return replace(chunk, usage=usage, logprobs=self._taken())
+
+    def _taken(self) -> tuple[Mapping[str, Any], ...]:
+        taken, self._logprobs = tuple(self._logprobs), []
+        return taken
 
     def _delta(self, delta: Mapping[str, Any]) -> Iterator[Chunk]:
         self._calls.add(delta.get("tool_calls"))
@@ -322,6 +349,12 @@ def _first_choice(choices: object) -> Mapping[str, Any]:
     found = choices if isinstance(choices, list) else []
     zero = (c for c in found if isinstance(c, Mapping) and c.get("index", 0) in (0, None))
     return next(zero, {})
+
+
+def _logprobs(value: object) -> list[Mapping[str, Any]]:
+    """The entries of the answer's tokens, as they came."""
+    entries = value.get("content") if isinstance(value, Mapping) else None
+    return [e for e in entries if isinstance(e, Mapping)] if isinstance(entries, list) else []
 
 
 def _mapping(value: object) -> Mapping[str, Any] | None:

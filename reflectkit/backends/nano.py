@@ -16,7 +16,8 @@ from ..errors import BackendStatus, BackendWireError, ConfigurationError, Missin
 from ..messages import Chunk, Request, Usage
 from ._cpu import check_cpu
 from ._gguf import Header, read_header
-from ._wire import ChunkReader, body, read_error
+from ._kinds import Knobs
+from ._wire import ChunkReader, body, read_error, read_timings
 from .base import Capabilities
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ _WIRE: Final[Mapping[str, Any]] = {"reasoning_format": "none", "timings_per_toke
 #: markers of dialects that are more than one token, by the token that shows them
 _CHANNELS: Final = ("<|channel|>", "<|channel>")
 _CONTROL: Final = 3
+_KNOBS: Final = Knobs(tokens=("reasoning_budget_tokens",))
 _ENDS: Final = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
 _SMALL: Final = 64 << 20
 _CONTEXT: Final = 8192
@@ -80,7 +82,6 @@ class NanoBackend:
     shared by all backends with equal settings.
     """
 
-    capabilities = Capabilities(continues_prefix=True, reports_usage=True, seeds=True)
     #: the model's name; "" only in a report of why there is none
     model = ""
 
@@ -106,6 +107,8 @@ class NanoBackend:
         _check_engine()
         self.context = _context(header, context)
         self._ends = _visible_ends(header)
+        thinking = _thinking_tokens(header)
+        self._knobs = _KNOBS if thinking else Knobs()
         from ._llama import Lease, Settings
 
         settings = Settings(
@@ -116,6 +119,7 @@ class NanoBackend:
             parallel=parallel,
             gpu_layers=gpu_layers,
             special=bool(self._ends),
+            thinking=thinking,
             small=_is_small(self.path),
             chat_template=chat_template or "",
             verbose=verbose,
@@ -126,6 +130,13 @@ class NanoBackend:
 
     def __repr__(self) -> str:
         return f"NanoBackend({self.model!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What llama.cpp does with this model. A budget for thinking needs tags of one token."""
+        return Capabilities(
+            continues_prefix=True, reports_usage=True, seeds=True, reasoning=self._knobs.names
+        )
 
     async def stream(self, request: Request, /) -> AsyncIterator[Chunk]:
         """Answer ``request``; closing the generator stops llama.cpp at its next token.
@@ -212,6 +223,7 @@ class NanoBackend:
             standing["top_p"] = request.top_p
         if request.seed is not None:
             standing["seed"] = request.seed % _SEEDS
+        standing |= self._knobs.fields(request, repr(self))
         if self._ends:
             standing["stop"] = [*request.stop, *self._ends]
         return body(request, model=self.model, extra=standing)
@@ -314,6 +326,21 @@ def _markers() -> Iterator[str]:
                 yield from (f"<{marker}>", f"</{marker}>") if dialect.match == "xml" else (marker,)
 
 
+def _thinking_tokens(header: Header) -> tuple[int, int] | None:
+    """The tokens that open and close thinking, if the vocabulary has such a pair."""
+    from ..protocol import DIALECTS
+
+    ids = {token: i for i, token in enumerate(header.array("tokenizer.ggml.tokens"))}
+    for dialect in DIALECTS.values():
+        section = dialect.sections.get("thinking")
+        form = ("<{}>", "</{}>") if dialect.match == "xml" else ("{}", "{}")
+        for pair in zip(section.open, section.close, strict=False) if section else ():
+            start, end = (ids.get(f.format(tag)) for f, tag in zip(form, pair, strict=True))
+            if start is not None and end is not None:
+                return start, end
+    return None
+
+
 def _visible_ends(header: Header) -> tuple[str, ...]:
     """The spellings of the end tokens, where control tokens have to be shown to show the tags.
 
@@ -340,7 +367,7 @@ def _read(reader: ChunkReader, batch: Sequence[Data]) -> Iterator[Chunk]:
         if "error" in data:
             fault = data
             break
-        usage = _progress(data) or usage
+        usage = read_timings(data.get("timings")) or usage
         texts += [chunk.text for chunk in reader.read(data)]
     if texts:
         yield Chunk("".join(texts), usage=usage)
@@ -356,17 +383,6 @@ def _last(reader: ChunkReader) -> Chunk:
             hint="Close the backend after its last answer.",
         )
     return last
-
-
-def _progress(data: Data) -> Usage | None:
-    """Exact counts so far: an answer that is cut knows what it cost."""
-    timings = data.get("timings")
-    if not timings:
-        return None
-    cached = timings["cache_n"]
-    return Usage(
-        prompt=cached + timings["prompt_n"], completion=timings["predicted_n"], cached=cached
-    )
 
 
 def _refusal(data: Data) -> BackendStatus:

@@ -100,7 +100,7 @@ class ReplayBackend:
 
     async def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
         """Yield the recorded chunks, then raise the recorded error if there is one."""
-        entry = self._find(json.loads(json.dumps(_plain(request))))
+        entry = self._find(_jsonable(request))
         for chunk in entry["chunks"]:
             yield _chunk_from_json(chunk)
         if fault := entry.get("error"):
@@ -165,6 +165,15 @@ def _key(request: Mapping[str, Any]) -> str:
     return json.dumps(request, sort_keys=True)
 
 
+def _jsonable(request: Request) -> dict[str, Any]:
+    """The request as it would be on a tape."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(_plain(request)))
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"The request is no JSON: {error}.") from None
+    return plain
+
+
 def _plain(value: Any) -> Any:
     """Dataclasses as dicts without what is empty; tuples as lists; the rest as it is."""
     if is_dataclass(value) and not isinstance(value, type):
@@ -183,6 +192,8 @@ def _chunk_from_json(data: Mapping[str, Any]) -> Chunk:
         made["usage"] = Usage(**made["usage"])
     if "tool_calls" in made:
         made["tool_calls"] = tuple(ToolCall(**call) for call in made["tool_calls"])
+    if "logprobs" in made:
+        made["logprobs"] = tuple(made["logprobs"])
     return Chunk(**made)
 
 
