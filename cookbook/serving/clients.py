@@ -30,13 +30,13 @@ OLLAMA = "http://127.0.0.1:11434/api"
 
 
 def vllm(url: str = VLLM, key: str | None = None, model: str = MODEL) -> OpenAIBackend:
-    """vLLM, in a container or a cluster too. ``flags``: how it goes on from a prefix."""
-    return OpenAIBackend(url, model=model, api_key=key, extra=KEEP, continues="flags")
+    """vLLM, in a container or a cluster too."""
+    return OpenAIBackend(url, model=model, api_key=key, extra=KEEP, kind="vllm")
 
 
 def sglang(url: str = SGLANG, key: str | None = None, model: str = MODEL) -> OpenAIBackend:
     """SGLang, which takes the same fields."""
-    return vllm(url, key, model)
+    return OpenAIBackend(url, model=model, api_key=key, extra=KEEP, kind="sglang")
 
 
 def ray(url: str = VLLM, key: str | None = None, model: str = MODEL) -> OpenAIBackend:
@@ -48,7 +48,7 @@ def llama_cpp(
     url: str = LLAMA_CPP, key: str | None = None, model: str = "reflection-70b-gguf"
 ) -> OpenAIBackend:
     """llama.cpp, whose option --special keeps the tags; no field of a request does."""
-    return OpenAIBackend(url, model=model, api_key=key, continues="trailing")
+    return OpenAIBackend(url, model=model, api_key=key, kind="llama.cpp")
 
 
 def ollama(

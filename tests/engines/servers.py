@@ -22,6 +22,15 @@ from reflectkit.backends.nano import embedded_models
 from reflectkit.backends.openai import OpenAIBackend
 
 MODEL = "nano-reflect"
+#: how vLLM is told that there is no card, and little memory
+VLLM_HERE = {
+    "VLLM_TARGET_DEVICE": "cpu",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_NO_USAGE_STATS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -103,12 +112,6 @@ def serve_vllm(
     command += ["--served-model-name", MODEL, "--dtype", "float32", "--enforce-eager"]
     command += ["--max-model-len", "1024", "--max-num-seqs", "4", "--api-key", key]
     command += ["--host", "127.0.0.1", "--port", str(port), *options]
-    here = {
-        "VLLM_TARGET_DEVICE": "cpu",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "VLLM_NO_USAGE_STATS": "1",
-        **({"PYTHONPATH": str(path)} if path else {}),
-    }
+    here = {**VLLM_HERE, **({"PYTHONPATH": str(path)} if path else {})}
     with running(command, tmp_path_factory.mktemp("log") / "vllm.log", port, here):
         yield Server(f"http://127.0.0.1:{port}/v1", MODEL, key)

@@ -7,15 +7,12 @@ from pathlib import Path
 
 from reflectkit.backends._gguf import read_header
 from reflectkit.backends.nano import embedded_models
+from reflectkit.models import profile_for
 
 SERVING = Path(__file__).resolve().parents[2] / "cookbook" / "serving"
 
 #: one row of the training data, as the model's authors wrote it
-LAYOUT = (
-    "<|start_header_id|>system<|end_header_id|>{system}<|eot_id|>"
-    "<|start_header_id|>user<|end_header_id|>\n\n{prompt}<|eot_id|>"
-    "<|start_header_id|>assistant<|end_header_id|>\n\n{response}<|eot_id|>"
-)
+LAYOUT = profile_for("glaiveai/Reflection-Llama-3.1-70B").layout + "{response}<|eot_id|>"
 
 
 def _turns(*pairs: tuple[str, str]) -> list[dict[str, str]]:

@@ -181,7 +181,7 @@ def test_servers_and_clients_agree(name: str) -> None:
 def test_llama_cpp_and_its_client_agree() -> None:
     llama = pytest.importorskip("llama")
     options = dict(llama.command((SERVING / "llama.cpp" / "serve.sh").read_text("utf-8")))
-    assert LLAMA_CPP == f"http://{llama.usual(options['--host'])}:{options['--port']}/v1"
+    assert f"http://{llama.usual(options['--host'])}:{options['--port']}/v1" == LLAMA_CPP
 
 
 def test_ray_is_vllm_over_two_machines() -> None:
