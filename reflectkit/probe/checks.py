@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from ..backends._kinds import KINDS, UNKNOWN
 from ..models import Profile
 from ..protocol import DIALECTS
 from .findings import Finding
@@ -42,8 +41,19 @@ def _speaks(seen: Observations) -> bool:
 
 def _marks(profile: Profile, text: str) -> bool:
     """Some marker of the dialect is in the text."""
-    sections = DIALECTS[profile.dialect].sections.values()
-    return any(marker in text for s in sections for marker in (*s.open, *s.close))
+    kinds = DIALECTS[profile.dialect].sections
+    return any(
+        marker in text for kind in kinds for pair in _pairs(profile, kind) for marker in pair
+    )
+
+
+def _pairs(profile: Profile, kind: str) -> Iterator[tuple[str, str]]:
+    """How sections of a kind open and close, as they are spelled."""
+    dialect = DIALECTS[profile.dialect]
+    section = dialect.sections[kind]  # type: ignore[index]
+    form = ("<{}>", "</{}>") if dialect.match == "xml" else ("{}", "{}")
+    for opener, closer in zip(section.open, section.close, strict=False):
+        yield form[0].format(opener), form[1].format(closer)
 
 
 # --- the protocol --------------------------------------------------------------------------------
@@ -155,7 +165,7 @@ def _around_difference(one: str, other: str, size: int = 20) -> tuple[str, str]:
 
 
 def _ends_with_an_opener(profile: Profile, prompt: str) -> bool:
-    openers = DIALECTS[profile.dialect].sections["thinking"].open
+    openers = [opener for opener, _ in _pairs(profile, "thinking")]
     return any(prompt.rstrip().endswith(opener) for opener in openers)
 
 
@@ -281,27 +291,30 @@ def fields(seen: Observations) -> Iterator[Finding]:
         yield Finding("n-ignored", several.fault or f"{several.choices} answer to n: 2")
     if seen.unknown_field and seen.unknown_field.status in (400, 422):
         yield Finding("fields-refused", seen.unknown_field.fault)
-    again = seen.again
-    if (
-        again
-        and again.sound
-        and (again.text, again.reasoning) != (seen.talk.text, seen.talk.reasoning)
-    ):
-        yield Finding("not-repeatable", f"{_short(seen.talk.text)} / {_short(again.text)}")
+    if _differs(seen) and seen.again:
+        yield Finding("not-repeatable", f"{_short(seen.talk.text)} / {_short(seen.again.text)}")
+
+
+def _differs(seen: Observations) -> bool:
+    """The same question got another answer."""
+    talk, again = seen.talk, seen.again
+    if again is None or not again.sound:
+        return False
+    return (again.text, again.reasoning) != (talk.text, talk.reasoning)
 
 
 def prefix(seen: Observations) -> Iterator[Finding]:
-    """Whether the server goes on from a prefix, as its kind does or does not."""
+    """Whether a server of a kind that goes on from a prefix does."""
     came = seen.prefixed
-    if came is None or not came.sound:
+    if came is None or not came.sound or _differs(seen):
         return
-    text = came.text.removeprefix(seen.prefix)
-    opens_a_turn = text.lstrip().startswith(("<thinking>", "<think>")) or "<output>" in text
-    expected = KINDS.get(seen.kind, UNKNOWN).continues != "no"
-    if expected and opens_a_turn:
-        yield Finding("prefix-not-continued", f"it begins: {_short(text)}")
-    elif not expected and not opens_a_turn and "</output>" in text:
-        yield Finding("prefix-continued", f"it goes on: {_short(text)}")
+    text, whole = came.text.strip(), seen.talk.text
+    if not _alike(text, whole.removeprefix(seen.prefix).strip()) and _alike(text, whole.strip()):
+        yield Finding("prefix-not-continued", f"it begins again: {_short(text)}")
+
+
+def _alike(one: str, other: str, size: int = 8) -> bool:
+    return bool(one) and one[:size] == other[:size]
 
 
 #: Every check, in the order of the report.

@@ -189,11 +189,6 @@ CATALOGUE: Final[Mapping[str, Known]] = {
         "A server of a kind that goes on from a prefix opens a new turn.",
         "Its template closes the last message: check it; until then pass continues='no'.",
     ),
-    "prefix-continued": Known(
-        "note",
-        "The server goes on from a prefix, and its kind is not known for it.",
-        'Pass continues="trailing" (or "flags") to use it.',
-    ),
     "stop-left": Known(
         "note",
         "A stop string is left in the text, or ignored.",

@@ -48,8 +48,9 @@ class Answer:
 class Observations:
     """All that was seen. None and empty: not asked, or the server has no way to tell.
 
-    ``listed``: the row of the list of models. ``talk``: the profile's own question, streamed,
-    without a cap; ``again``: the same once more; ``bare``: without the profile's fields.
+    ``listed``: the row of the list of models; ``shown``: Ollama's settings of the model.
+    ``extra``: the fields that go with every question. ``talk``: the profile's own question,
+    streamed, without a cap; ``again``: the same once more; ``bare``: without those fields.
     ``capped``: at most ``cap`` tokens, not streamed. ``stopped``: with ``stop`` as a stop string.
     ``prefixed``: after ``prefix``. ``several``: two answers asked for. ``unknown_field`` and
     ``wrong_model``: what their names say. ``counts``: prompt tokens of small requests, by name.
@@ -64,6 +65,7 @@ class Observations:
     models: tuple[str, ...] = ()
     listed: Mapping[str, Any] = field(default_factory=dict)
     shown: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
     talk: Answer = field(default_factory=Answer)
     again: Answer | None = None
     bare: Answer | None = None

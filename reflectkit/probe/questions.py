@@ -74,16 +74,16 @@ def _listing(seen: Observations, host: str) -> Asking:
 
 def _talking(seen: Observations, extra: Mapping[str, Any]) -> Asking:
     """The profile's own question, without a cap."""
-    fields = _request(seen, **extra)
-    seen.talk = yield from _answer("an answer", fields)
+    bare = _request(seen)
+    seen.extra = extra
+    seen.talk = yield from _answer("an answer", _request(seen))
     if not seen.talk.sound and extra:  # a server may refuse the profile's fields
-        seen.unknown_field = seen.talk
-        seen.talk = yield from _answer("an answer, without further fields", _request(seen))
-        return
+        seen.unknown_field, seen.extra = seen.talk, {}
+        seen.talk = yield from _answer("an answer, without further fields", bare)
     if seen.talk.sound:
-        seen.again = yield from _answer("the same again", fields)
-    if seen.talk.sound and extra:
-        seen.bare = yield from _answer("the same without further fields", _request(seen))
+        seen.again = yield from _answer("the same again", _request(seen))
+    if seen.talk.sound and seen.extra:
+        seen.bare = yield from _answer("the same without further fields", bare)
 
 
 def _ways(seen: Observations) -> Asking:
@@ -108,10 +108,15 @@ def _ways(seen: Observations) -> Asking:
 
 
 def _continuing(seen: Observations, kind: ServerKind) -> Asking:
-    seen.prefix = "<thinking>\n2 + 3 = 5\n</thinking>\n<output>\nThe answer is"
-    turns = [*_turns(seen.system), {"role": "assistant", "content": seen.prefix}]
-    flags = CONTINUES if kind.continues == "flags" else {}
-    fields = {**_request(seen, max_tokens=40), "messages": turns, **flags}
+    """The first part of the answer, whose rest is known: the question is the same."""
+    if kind.continues != "flags":  # llama.cpp repeats the prefix, so a new turn looks the same
+        return
+    seen.prefix = _half(seen.talk.text)
+    if not seen.prefix:
+        return
+    answered = {"role": "assistant", "content": seen.prefix}
+    turns = [*_turns(seen.system, seen.prompt), answered]
+    fields = {**_request(seen, max_tokens=40), "messages": turns, **CONTINUES}
     seen.prefixed = yield from _answer("the rest of a prefix", fields)
 
 
@@ -170,6 +175,7 @@ def _request(seen: Observations, **more: Any) -> dict[str, Any]:
         "temperature": 0,
         "stream": True,
         "stream_options": {"include_usage": True},
+        **seen.extra,
         **more,
     }
 
@@ -187,6 +193,12 @@ def _middle(text: str) -> str:
     """A word from the middle of an answer, which comes again when the question does."""
     words: Sequence[str] = [w for w in text.split() if len(w) > 1 and w.isalnum()]
     return words[len(words) // 2] if words else text.strip()[:1]
+
+
+def _half(text: str) -> str:
+    """A first part, ending with a line; a piece of a token cannot be gone on from."""
+    at = text.find("\n", min(len(text) // 3, 60))
+    return text[: at + 1] if 0 <= at < len(text) - 8 else ""
 
 
 def _ids(came: Exchange) -> tuple[int, ...]:
