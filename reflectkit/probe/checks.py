@@ -171,6 +171,8 @@ def _ends_with_an_opener(profile: Profile, prompt: str) -> bool:
 
 def _by_counting(seen: Observations) -> Iterator[Finding]:
     """Without a look at the prompt, its length tells."""
+    if _counts_nothing(seen):
+        return
     words = len((seen.system or "Be brief and clear in what you say.").split())
     more = _counted(seen, "system", "plain")
     # a template of its own system text may drop that one for ours
@@ -178,6 +180,11 @@ def _by_counting(seen: Observations) -> Iterator[Finding]:
         yield Finding("system-dropped", f"a system text of {words} words adds {more} tokens")
     if seen.profile.layout and seen.counts.get("plain", 0) > _ORDINARY:
         yield Finding("template-dates", f"a prompt of one word is {seen.counts['plain']} tokens")
+
+
+def _counts_nothing(seen: Observations) -> bool:
+    """Prompts of three lengths have one number of tokens."""
+    return len(seen.counts) > 2 and len(set(seen.counts.values())) == 1
 
 
 def _counted(seen: Observations, one: str, other: str) -> int | None:
@@ -258,6 +265,9 @@ def usage(seen: Observations) -> Iterator[Finding]:
     if talk.usage is None:
         yield Finding("usage-missing", "no usage in a stream that asked for it")
         return
+    if _counts_nothing(seen):
+        same = next(iter(seen.counts.values()))
+        yield Finding("usage-implausible", f"prompts of three lengths are all {same} tokens")
     written = len(talk.text + talk.reasoning)
     paid = talk.usage
     if not paid.prompt or not paid.completion or paid.completion > 4 * written + 16:
@@ -308,6 +318,8 @@ def prefix(seen: Observations) -> Iterator[Finding]:
     came = seen.prefixed
     if came is None or not came.sound or _differs(seen):
         return
+    if _speaks(seen) and not _marks(seen.profile, seen.prefix):
+        return  # what a model makes of an answer without its tags says nothing
     text, whole = came.text.strip(), seen.talk.text
     if not _alike(text, whole.removeprefix(seen.prefix).strip()) and _alike(text, whole.strip()):
         yield Finding("prefix-not-continued", f"it begins again: {_short(text)}")

@@ -15,6 +15,7 @@ import reflectkit
 import rooms
 from reflectkit.backends._kinds import KINDS, MESSAGES, OLLAMA, UNKNOWN, Knobs
 from reflectkit.cli._exits import EXITS
+from reflectkit.probe import CATALOGUE
 
 DOCS = Path(__file__).parents[2] / "docs"
 PART = re.compile(r"(?P<head><!-- drawn: (?P<name>\w+) -->\n).*?(?P<tail><!-- end -->)", re.DOTALL)
@@ -73,11 +74,18 @@ def _yes(value: object) -> str:
     return "yes" if value else "no"
 
 
+def findings() -> str:
+    """Every finding of the doctor."""
+    rows = [f"| `{i}` | {k.severity} | {k.meaning} | {k.remedy} |" for i, k in CATALOGUE.items()]
+    return "\n".join(["| finding | | what it means | how to mend it |", "|---|---|---|---|", *rows])
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "floors": floors,
     "exits": exits,
     "names": names,
     "kinds": kinds,
+    "findings": findings,
 }
 
 

@@ -58,7 +58,7 @@ class Endpoint:
     stops: bool = True
     #: what it does with a request
     continues: bool = True
-    counts: str = "right"  # "none", "zero"
+    counts: str = "right"  # "none", "zero", "same"
     streams: bool = True
     says: str = ""
     strict_names: bool = True
@@ -178,7 +178,9 @@ class Endpoint:
         if self.counts != "none":
             figures = {"prompt_tokens": prompt, "completion_tokens": len(tokens)}
             zero = {"prompt_tokens": 0, "completion_tokens": 0}
-            events.append({"choices": [], "usage": zero if self.counts == "zero" else figures})
+            same = {**figures, "prompt_tokens": 7}
+            known = {"right": figures, "zero": zero, "same": same}
+            events.append({"choices": [], "usage": known[self.counts]})
         return [{**base, **e} for e in events]
 
     def _shown(self, tokens: list[str], asked: Mapping[str, Any]) -> Iterator[str]:

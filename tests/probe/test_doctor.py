@@ -62,6 +62,10 @@ PLANTED: dict[str, tuple[dict[str, Any], set[str]]] = {
     "no stop id": ({"stops": False}, {"runs-on"}),
     "no usage": ({"counts": "none"}, {"usage-missing"}),
     "usage of nothing": ({"counts": "zero"}, {"usage-implausible"}),
+    "usage that is always the same": (
+        {"counts": "same", "routes": False, "owner": ""},
+        {"usage-implausible"},
+    ),
     "no stream": ({"streams": False}, {"not-streamed"}),
     "another model answers": ({"says": "claude-3-5-sonnet"}, {"model-substituted"}),
     "any name will do": ({"strict_names": False}, {"any-model-name"}),
