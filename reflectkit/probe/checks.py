@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from ..models import Profile
 from ..protocol import DIALECTS
 from .findings import Finding
+from .limits import context_of, limits, number
 from .observations import Answer, Observations
 
 __all__ = ["CHECKS", "check"]
@@ -22,8 +23,6 @@ _TURN_ENDS: Final = re.compile(
 _DATES: Final = re.compile(r"Cutting Knowledge Date|Today Date", re.IGNORECASE)
 #: tokens that a prompt of one word has with the longest of ordinary templates
 _ORDINARY: Final = 24
-#: what a reflecting answer needs, from the published evaluation (6,000) and model card
-_NEEDED: Final = 4096
 #: characters after the answer's end that are no slip
 _MORE: Final = 40
 
@@ -62,7 +61,12 @@ def _pairs(profile: Profile, kind: str) -> Iterator[tuple[str, str]]:
 def protocol(seen: Observations) -> Iterator[Finding]:
     """Whether the answer is thinking and output, and if not, who took it apart."""
     talk = seen.talk
-    if not (_speaks(seen) and talk.sound) or _unfinished(talk):
+    if not talk.whole:
+        return
+    if not talk.text.strip() and not talk.reasoning.strip():
+        yield Finding("answer-empty", f"finish {talk.finish}, and no text")
+        return
+    if not _speaks(seen):
         return
     if not talk.text.strip() and talk.reasoning.strip():
         yield Finding("answer-swallowed", f"content is empty, reasoning: {_short(talk.reasoning)}")
@@ -72,8 +76,10 @@ def protocol(seen: Observations) -> Iterator[Finding]:
         yield from _sections(seen)
     elif _stripped(seen):
         yield Finding("tags-stripped", _without_tags(seen))
-    else:
+    elif seen.profile.dialect == "reflection":
         yield Finding("no-protocol", f"no tag in: {_short(talk.text)}")
+    else:
+        yield Finding("thinking-absent", f"no mark of thinking in: {_short(talk.text)}")
 
 
 def _sections(seen: Observations) -> Iterator[Finding]:
@@ -91,17 +97,25 @@ def _sections(seen: Observations) -> Iterator[Finding]:
 
 def _stripped(seen: Observations) -> bool:
     """More tokens were written than the text has, or line breaks stand where tags stood."""
-    usage = seen.talk.usage
-    if seen.text_tokens is not None and usage is not None and usage.exact:
+    usage, has = seen.talk.usage, text_tokens(seen)
+    if has is not None and usage is not None and usage.exact:
         # the end of the turn is one of them
-        return usage.completion - seen.text_tokens >= 4
+        return usage.completion - has >= 4
     return re.search(r"\n{3,}", seen.talk.text) is not None
 
 
+def text_tokens(seen: Observations) -> int | None:
+    """The tokens of the answer's text: by the tokenizer, or by what it adds to a prompt."""
+    if seen.text_tokens is not None:
+        return seen.text_tokens
+    more = _counted(seen, "answer", "plain")
+    return more if more and more > 0 else None
+
+
 def _without_tags(seen: Observations) -> str:
-    usage = seen.talk.usage
-    if seen.text_tokens is not None and usage:
-        return f"{usage.completion} tokens were written, and the text has {seen.text_tokens}"
+    usage, has = seen.talk.usage, text_tokens(seen)
+    if has is not None and usage:
+        return f"{usage.completion} tokens were written, and the text has {has}"
     return f"line breaks where tags stood: {_short(repr(seen.talk.text))}"
 
 
@@ -122,7 +136,7 @@ def tokenizer(seen: Observations) -> Iterator[Finding]:
     wrong = [f"{t} is {i}, not {wanted[t]}" for t, i in single.items() if i != wanted[t]]
     if wrong:
         yield Finding("tag-ids", ", ".join(wrong))
-    size = _number(seen.listed.get("meta"), "n_vocab")
+    size = number(seen.listed.get("meta"), "n_vocab")
     if size is not None and size < seen.profile.vocabulary:
         yield Finding("vocabulary", f"{size} tokens, and {seen.profile.vocabulary} are needed")
 
@@ -133,6 +147,7 @@ def tokenizer(seen: Observations) -> Iterator[Finding]:
 def template(seen: Observations) -> Iterator[Finding]:
     """Whether the prompt is what training saw."""
     if seen.rendered is None:
+        yield from _by_its_source(seen)
         yield from _by_counting(seen)
         return
     prompt = seen.rendered
@@ -169,6 +184,19 @@ def _ends_with_an_opener(profile: Profile, prompt: str) -> bool:
     return any(prompt.rstrip().endswith(opener) for opener in openers)
 
 
+def _by_its_source(seen: Observations) -> Iterator[Finding]:
+    """Ollama shows the template itself."""
+    source = seen.shown.get("template")
+    if not isinstance(source, str) or not source.strip():
+        return
+    if ".System" not in source and ".Messages" not in source:
+        yield Finding("system-dropped", "the template has no place for a system text")
+    if seen.profile.layout and _DATES.search(source):
+        yield Finding("template-dates", f"the template: {_short(source)}")
+    if _speaks(seen) and not seen.profile.prefilled and _ends_with_an_opener(seen.profile, source):
+        yield Finding("opener-prefilled", f"the template ends: {source[-40:]!r}")
+
+
 def _by_counting(seen: Observations) -> Iterator[Finding]:
     """Without a look at the prompt, its length tells."""
     if _counts_nothing(seen):
@@ -192,41 +220,7 @@ def _counted(seen: Observations, one: str, other: str) -> int | None:
     return counts[one] - counts[other] if one in counts and other in counts else None
 
 
-def context(seen: Observations) -> Iterator[Finding]:
-    """Room for prompt and answer, as the server states it."""
-    listed = seen.listed
-    here = _number(listed, "max_model_len") or _number(listed.get("meta"), "n_ctx") or _ollama(seen)
-    top = listed.get("top_provider")
-    advertised, served = _number(listed, "context_length"), _number(top, "context_length")
-    if advertised and served and served < advertised:
-        yield Finding("context-overstated", f"{advertised} listed, {served} served")
-    here = here or served or advertised
-    if here and seen.profile.context and here < seen.profile.context:
-        yield Finding(
-            "context-small", f"{here} tokens; the model was made for more: {seen.profile.context}"
-        )
-    cap = _number(top, "max_completion_tokens")
-    if cap and seen.profile.tag_ids and cap <= _NEEDED:
-        yield Finding("cap-advertised", f"answers of at most {cap} tokens")
-
-
-def _ollama(seen: Observations) -> int | None:
-    if seen.kind != "ollama":
-        return None
-    found = re.search(r"num_ctx\s+(\d+)", str(seen.shown.get("parameters", "")))
-    return int(found[1]) if found else 4096
-
-
-def _number(value: object, name: str) -> int | None:
-    found = value.get(name) if isinstance(value, Mapping) else None
-    return found if isinstance(found, int) and found > 0 else None
-
-
 # --- the end -------------------------------------------------------------------------------------
-
-
-def _unfinished(answer: Answer) -> bool:
-    return answer.cut or answer.finish == "length"
 
 
 def end(seen: Observations) -> Iterator[Finding]:
@@ -236,13 +230,20 @@ def end(seen: Observations) -> Iterator[Finding]:
         yield Finding("end-token-shown", f"{shown[0]} in the text")
     if _went_on(seen):
         yield Finding("runs-on", f"after the answer: {_short(_after_the_answer(talk))}")
-    elif talk.finish == "length" and talk.sound:
-        written = talk.usage.completion if talk.usage else len(talk.text) // 4
+    elif cut := next((a for a in (talk, seen.long) if a and _is_capped(seen, a)), None):
+        written = cut.usage.completion if cut.usage else len(cut.text) // 4
         yield Finding("output-cap", f"cut after {written} tokens, and no cap was sent")
     if capped and capped.sound and capped.usage and capped.usage.completion > seen.cap:
         yield Finding(
             "cap-ignored", f"{capped.usage.completion} tokens where {seen.cap} were asked for"
         )
+
+
+def _is_capped(seen: Observations, answer: Answer) -> bool:
+    """It was cut, and neither by us nor by the end of the context."""
+    context, paid = context_of(seen), answer.usage
+    full = bool(context and paid and paid.total >= context - 2)
+    return answer.sound and answer.finish == "length" and not full
 
 
 def _went_on(seen: Observations) -> bool:
@@ -263,14 +264,17 @@ def usage(seen: Observations) -> Iterator[Finding]:
     if not talk.sound or talk.cut:
         return
     if talk.usage is None:
-        yield Finding("usage-missing", "no usage in a stream that asked for it")
+        whole = seen.capped
+        there = ", though there is one in one piece" if whole and whole.usage else ""
+        yield Finding("usage-missing", f"no usage in a stream that asked for it{there}")
         return
     if _counts_nothing(seen):
         same = next(iter(seen.counts.values()))
         yield Finding("usage-implausible", f"prompts of three lengths are all {same} tokens")
     written = len(talk.text + talk.reasoning)
     paid = talk.usage
-    if not paid.prompt or not paid.completion or paid.completion > 4 * written + 16:
+    shown = paid.completion - (paid.thinking or 0)  # some keep their thinking to themselves
+    if not paid.prompt or not paid.completion or shown > 4 * written + 16:
         yield Finding(
             "usage-implausible",
             f"{paid.prompt} + {paid.completion} tokens for an answer of {written} characters",
@@ -279,8 +283,15 @@ def usage(seen: Observations) -> Iterator[Finding]:
 
 def stream(seen: Observations) -> Iterator[Finding]:
     """Whether a stream was a stream."""
-    if seen.talk.sound and not seen.talk.streamed:
+    talk = seen.talk
+    if not talk.sound or talk.cut:
+        return
+    if not talk.reasoned:
+        yield Finding("no-finish", f"no finish_reason after: {_short(talk.text[-60:])}")
+    if not talk.streamed:
         yield Finding("not-streamed", "one JSON object in place of events")
+    elif not talk.done:
+        yield Finding("no-done", "the last event is not [DONE]")
 
 
 def names(seen: Observations) -> Iterator[Finding]:
@@ -297,12 +308,17 @@ def fields(seen: Observations) -> Iterator[Finding]:
     stopped, several = seen.stopped, seen.several
     if stopped and stopped.sound and seen.stop in stopped.text:
         yield Finding("stop-left", f"the stop string {seen.stop!r} is in the answer")
-    if several and (not several.sound or several.choices < 2):
+    if several and (several.refused or (several.sound and several.choices < 2)):
         yield Finding("n-ignored", several.fault or f"{several.choices} answer to n: 2")
-    if seen.unknown_field and seen.unknown_field.status in (400, 422):
+    if seen.refused:
+        said = next(iter(seen.refused.values()))
+        yield Finding("fields-refused", f"{', '.join(seen.refused)}: {_short(said, 120)}")
+    elif seen.unknown_field and seen.unknown_field.status in (400, 422):
         yield Finding("fields-refused", seen.unknown_field.fault)
-    if _differs(seen) and seen.again:
+    if _differs(seen) and seen.again and "temperature" not in seen.refused:
         yield Finding("not-repeatable", f"{_short(seen.talk.text)} / {_short(seen.again.text)}")
+    elif len({(a.text, a.reasoning) for a in seen.seeded if a.sound}) > 1:
+        yield Finding("seed-ignored", " / ".join(_short(a.text) for a in seen.seeded))
 
 
 def _differs(seen: Observations) -> bool:
@@ -321,7 +337,10 @@ def prefix(seen: Observations) -> Iterator[Finding]:
     if _speaks(seen) and not _marks(seen.profile, seen.prefix):
         return  # what a model makes of an answer without its tags says nothing
     text, whole = came.text.strip(), seen.talk.text
-    if not _alike(text, whole.removeprefix(seen.prefix).strip()) and _alike(text, whole.strip()):
+    goes_on = _alike(text, whole.removeprefix(seen.prefix).strip())
+    if goes_on and seen.kind == "unknown":
+        yield Finding("prefix-goes-on", f"after the first part of an answer: {_short(text)}")
+    if not goes_on and _alike(text, whole.strip()) and seen.kind != "unknown":
         yield Finding("prefix-not-continued", f"it begins again: {_short(text)}")
 
 
@@ -334,7 +353,7 @@ CHECKS: Final[tuple[Check, ...]] = (
     protocol,
     tokenizer,
     template,
-    context,
+    limits,
     end,
     usage,
     stream,

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 from ..backends._remote import Exchange
 from ..backends.openai import OpenAIBackend, Timeouts
-from ..errors import BackendStatus, BackendWireError, ConfigurationError
+from ..errors import BackendError, BackendStatus, BackendWireError, ConfigurationError
 from ..models import PROFILES, Profile, profile_for
-from .checks import check
+from .checks import check, text_tokens
 from .findings import Finding, Severity
+from .limits import context_of
 from .observations import Observations
 from .questions import Question, prompt_for, questions
 
 __all__ = ["Examination", "doctor"]
+
+#: questions without an answer after which no more are asked
+_ENOUGH: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +64,7 @@ class Examination:
             "findings": rows,
             "undecided": list(self.undecided),
             "requests": self.requests,
+            "quick": bool(self.seen and self.seen.quick),
         }
 
     def __str__(self) -> str:
@@ -69,7 +74,7 @@ class Examination:
 
 
 async def doctor(
-    base_url: str,
+    endpoint: str | OpenAIBackend,
     *,
     model: str = "",
     api_key: str | None = None,
@@ -77,40 +82,67 @@ async def doctor(
     timeouts: Timeouts | float | None = None,
     headers: Mapping[str, str] | None = None,
     extra: Mapping[str, Any] | None = None,
+    quick: bool = False,
     progress: Callable[[str], object] | None = None,
 ) -> Examination:
-    """Examine the OpenAI-compatible server at ``base_url``.
+    """Examine the OpenAI-compatible server at this address, or behind this backend.
 
-    It asks about twenty small questions, one after the other; two or three are answered in full,
-    the others with a few tokens. ``model``: one of the server's; it may be left out where there is
+    It asks about thirty small questions, one after the other; four or five are answered in full,
+    the others with a few tokens. ``quick`` asks for one or two answers, and looks at prompts and
+    tokens alone. A question that fails costs only what it would have told: see
+    ``Examination.undecided``. ``model``: one of the server's; it may be left out where there is
     one. ``profile``: what the model should be, where its name does not say so. ``progress`` is told
-    what each question is about. ``timeouts``: seconds for a question, or
-    ``Timeouts``. Other arguments as in ``OpenAIBackend``.
+    what each question is about. ``timeouts``: seconds for a question, or ``Timeouts``. Other
+    arguments as in ``OpenAIBackend``; a backend is used as it is, and stays open.
 
     Raises ``BackendUnreachable`` and ``BackendTimeout``, ``BackendStatus`` when the server refuses
     the first question (its key, its model), ``BackendWireError`` when it is no chat server, and
     ``ConfigurationError``.
     """
     expected = _profile(profile)
-    backend = OpenAIBackend(
-        base_url, model=model, api_key=api_key, timeout=timeouts, headers=headers, retries=0
-    )
-    async with backend:
+    if isinstance(endpoint, OpenAIBackend):
+        if api_key or headers or timeouts is not None:
+            raise ConfigurationError(
+                "A backend has its own key, headers and time-outs.",
+                hint="Give them to the backend, or give doctor an address.",
+            )
+        name = model or await endpoint.resolve()
+        seen = _unseen(name, expected or profile_for(name), quick)
+        return await _examine(endpoint, seen, extra, progress)
+    async with OpenAIBackend(
+        endpoint, model=model, api_key=api_key, timeout=timeouts, headers=headers
+    ) as backend:
         name = await backend.resolve()
-        known = expected or profile_for(name)
-        system, prompt = prompt_for(known)
-        seen = Observations(profile=known, model=name, system=system, prompt=prompt)
-        host = urlsplit(base_url).hostname or ""
-        flow = questions(seen, host=host, extra=extra)
-        try:
-            question = next(flow)
-            while True:
-                if progress:
-                    progress(question.about)
-                seen.requests += 1
-                question = flow.send(await _asked(backend, question))
-        except StopIteration:
-            pass
+        seen = _unseen(name, expected or profile_for(name), quick)
+        return await _examine(backend, seen, extra, progress)
+
+
+def _unseen(model: str, profile: Profile, quick: bool) -> Observations:
+    system, prompt = prompt_for(profile)
+    return Observations(profile=profile, model=model, system=system, prompt=prompt, quick=quick)
+
+
+async def _examine(
+    backend: OpenAIBackend,
+    seen: Observations,
+    extra: Mapping[str, Any] | None,
+    progress: Callable[[str], object] | None,
+) -> Examination:
+    host = urlsplit(backend.provider).hostname or ""
+    flow = questions(seen, host=host, extra=extra)
+    try:
+        question = next(flow)
+        while True:
+            if progress:
+                progress(question.about)
+            seen.requests += 1
+            question = flow.send(await _asked(backend, question))
+            if len(seen.unanswered) >= _ENOUGH:
+                seen.unanswered["everything else"] = "the server answers no more"
+                break
+    except StopIteration:
+        pass
+    flow.close()
     _raise_for(seen, backend.provider)
     return examined(seen, backend.provider)
 
@@ -131,7 +163,13 @@ def examined(seen: Observations, url: str = "") -> Examination:
 
 
 async def _asked(backend: OpenAIBackend, question: Question) -> Exchange:
-    return await backend.exchange(question.path, question.fields, most=question.most)
+    """What came; for most questions that may be nothing (status 0), and why."""
+    try:
+        return await backend.exchange(question.path, question.fields, most=question.most)
+    except BackendError as error:
+        if question.vital:
+            raise
+        return Exchange(0, "", error.message)
 
 
 def _profile(profile: str | Profile | None) -> Profile | None:
@@ -158,13 +196,28 @@ def _raise_for(seen: Observations, url: str) -> None:
 
 def _undecided(seen: Observations) -> list[str]:
     special = seen.profile.tags == "special"
+    tagless = any(f.id == "no-protocol" for f in check(seen))
     gaps = {
+        "the rest of an answer that did not end: it was asked once": not seen.talk.whole,
+        "what the server does with a request, and how long answers may be: asked for quickly": (
+            seen.quick
+        ),
         "the prompt's layout: no route of this server shows it": seen.rendered is None,
         "the tags' tokens: no route of this server tokenizes": special and not seen.tag_ids,
-        "the context: the server does not state it": not any(
-            name in seen.listed for name in ("max_model_len", "meta", "context_length")
-        )
-        and not seen.shown,
+        "whether tags were taken out or never written: the server does not count tokens": (
+            tagless and (text_tokens(seen) is None or seen.talk.usage is None)
+        ),
+        "the context: the server does not state it": context_of(seen) is None,
+        "whether the same question gets the same answer: no temperature is taken": (
+            "temperature" in seen.refused
+        ),
         "whether the weights are those of the name, and their precision: not from outside": True,
     }
-    return [words for words, open_ in gaps.items() if open_]
+    words = [words for words, open_ in gaps.items() if open_]
+    failed = [f"{about}: nothing came ({_line(why)})" for about, why in seen.unanswered.items()]
+    return [*failed, *words]
+
+
+def _line(words: str, size: int = 120) -> str:
+    line = " ".join(words.split())
+    return line if len(line) <= size else f"{line[:size]}…"

@@ -71,6 +71,17 @@ CATALOGUE: Final[Mapping[str, Known]] = {
         "These are other weights than the name says, or the system prompt does not reach the "
         "model. Use the right ones, or ask with mode='prompted'.",
     ),
+    "thinking-absent": Known(
+        "note",
+        "A model that can think answers without any: it is switched off, or the server hides it.",
+        "Switch it on (reasoning=..., or the server's chat template), or take it as it is.",
+    ),
+    "answer-empty": Known(
+        "broken",
+        "The answer has no text at all.",
+        "See the server's log: often the first token ends the turn, because template and weights "
+        "do not belong together.",
+    ),
     "answer-swallowed": Known(
         "broken",
         "A reasoning parser on the server takes the whole answer for thinking.",
@@ -130,6 +141,12 @@ CATALOGUE: Final[Mapping[str, Known]] = {
         "The listing names a larger context than the one that answers.",
         "Count on the smaller one, or ask a provider that serves the whole.",
     ),
+    "float16": Known(
+        "note",
+        "The weights are said to be float16; they were trained in bfloat16.",
+        "Where quality is in doubt, serve them in bfloat16 (vLLM: --dtype bfloat16), or a "
+        "quantisation that was made from it.",
+    ),
     # --- the end
     "output-cap": Known(
         "broken",
@@ -146,6 +163,11 @@ CATALOGUE: Final[Mapping[str, Known]] = {
         "degraded",
         "The listing caps answers below what reflection needs.",
         "Ask a provider with a higher cap; thinking and answer share it.",
+    ),
+    "answers-capped": Known(
+        "degraded",
+        "An answer as long as reflection may need is refused.",
+        "Send a smaller max_tokens, and ask a provider with a higher cap for hard questions.",
     ),
     "end-token-shown": Known(
         "degraded",
@@ -167,12 +189,22 @@ CATALOGUE: Final[Mapping[str, Known]] = {
     "usage-implausible": Known(
         "degraded",
         "The usage does not fit the answer.",
-        "A proxy may count wrongly: ask the server itself.",
+        "A proxy may count wrongly, or a model thinks unseen: ask the server itself.",
     ),
     "not-streamed": Known(
         "degraded",
         "The answer comes in one piece although a stream was asked for.",
         "A proxy buffers it, or the server cannot stream.",
+    ),
+    "no-finish": Known(
+        "degraded",
+        "No answer says why it ended: one that was cut looks complete.",
+        "A proxy may drop finish_reason: ask the server itself.",
+    ),
+    "no-done": Known(
+        "note",
+        "Streams end without [DONE].",
+        "The finish reason is the end here; other clients may wait.",
     ),
     "model-substituted": Known(
         "degraded",
@@ -188,6 +220,11 @@ CATALOGUE: Final[Mapping[str, Known]] = {
         "degraded",
         "A server of a kind that goes on from a prefix opens a new turn.",
         "Its template closes the last message: check it; until then pass continues='no'.",
+    ),
+    "prefix-goes-on": Known(
+        "note",
+        "A server of unknown kind goes on from a prefix.",
+        "Pass kind='vllm', or continues='flags', and cut answers can be gone on with.",
     ),
     "stop-left": Known(
         "note",
@@ -208,5 +245,10 @@ CATALOGUE: Final[Mapping[str, Known]] = {
         "note",
         "At temperature 0 two answers to one question differ.",
         "Batches on a GPU do that; if every answer differs, temperature is ignored.",
+    ),
+    "seed-ignored": Known(
+        "note",
+        "Two answers with one seed differ.",
+        "Do not count on seeds here; temperature 0 may still repeat itself.",
     ),
 }

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ..backends._chat import ChatStream
+from ..backends._retry import is_safe_status
 from ..errors import BackendWireError
 from ..messages import FinishReason, Usage
 from ..models import Profile
@@ -21,7 +22,10 @@ _DONE: Final = "data: [DONE]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """One answer, read. ``fault``: why it is none. ``cut``: it was not read to its end."""
+    """One answer, read. ``fault``: why it is none. ``cut``: it was not read to its end.
+
+    ``reasoned``: it said why it ended. ``done``: a stream that said that it is over.
+    """
 
     status: int = 200
     text: str = ""
@@ -32,7 +36,19 @@ class Answer:
     streamed: bool = True
     cut: bool = False
     choices: int = 0
+    reasoned: bool = False
+    done: bool = False
     fault: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """The server read the request and said no to it."""
+        return 400 <= self.status < 500 and not is_safe_status(self.status)
+
+    @property
+    def whole(self) -> bool:
+        """It is an answer that ended by itself."""
+        return self.sound and not self.cut and self.finish != "length"
 
     @property
     def sound(self) -> bool:
@@ -55,6 +71,11 @@ class Observations:
     ``prefixed``: after ``prefix``. ``several``: two answers asked for. ``unknown_field`` and
     ``wrong_model``: what their names say. ``counts``: prompt tokens of small requests, by name.
     ``tag_ids``: the tokens of each tag. ``rendered``: the prompt of ``talk`` as the model reads it.
+    ``long``: an answer of some hundred tokens, without a cap. ``filled``: with as many tokens asked
+    for as the context should have room for (``room``), ``needed``: with those that a reflecting
+    answer may need. ``seeded``: two answers with one seed. ``refused``: fields that were left out,
+    and the server's words. ``unanswered``: questions to which nothing came, and why. ``quick``:
+    only what takes few tokens was asked.
     """
 
     profile: Profile
@@ -76,12 +97,20 @@ class Observations:
     prefixed: Answer | None = None
     prefix: str = ""
     several: Answer | None = None
+    long: Answer | None = None
+    filled: Answer | None = None
+    room: int = 0
+    needed: Answer | None = None
+    seeded: tuple[Answer, ...] = ()
     unknown_field: Answer | None = None
     wrong_model: Answer | None = None
     counts: dict[str, int] = field(default_factory=dict)
     tag_ids: dict[str, tuple[int, ...]] = field(default_factory=dict)
     text_tokens: int | None = None
     rendered: str | None = None
+    refused: dict[str, str] = field(default_factory=dict)
+    unanswered: dict[str, str] = field(default_factory=dict)
+    quick: bool = False
     requests: int = 0
 
 
@@ -91,7 +120,14 @@ def answer_of(status: int, content_type: str, text: str, *, cut: bool = False) -
         return Answer(status=status, fault=_words(text))
     stream = ChatStream(content_type)
     streamed = "data:" in text[:2000] and not text.lstrip().startswith("{")
-    found = Answer(streamed=streamed, cut=cut, choices=_choices(text))
+    events = tuple(_events(text))
+    found = Answer(
+        streamed=streamed,
+        cut=cut,
+        choices=len({c.get("index") for c in _choices(events)}),
+        reasoned=any(c.get("finish_reason") for c in _choices(events)),
+        done=_DONE in text,
+    )
     parts: list[tuple[str, str]] = []
     fault = ""
     try:
@@ -129,10 +165,6 @@ def _words(text: str) -> str:
     return str(said or text)[:200]
 
 
-def _choices(text: str) -> int:
-    return len({i for event in _events(text) for i in _indices(event)})
-
-
 def _events(text: str) -> Iterator[Mapping[str, Any]]:
     if text.lstrip().startswith("{"):
         yield as_json(text)
@@ -142,8 +174,9 @@ def _events(text: str) -> Iterator[Mapping[str, Any]]:
             yield as_json(line.removeprefix("data:"))
 
 
-def _indices(event: Mapping[str, Any]) -> Iterator[int]:
-    choices = event.get("choices")
-    for choice in choices if isinstance(choices, list) else ():
-        if isinstance(choice, Mapping) and isinstance(choice.get("index"), int):
-            yield choice["index"]
+def _choices(events: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    for event in events:
+        choices = event.get("choices")
+        for choice in choices if isinstance(choices, list) else ():
+            if isinstance(choice, Mapping) and isinstance(choice.get("index"), int):
+                yield choice

@@ -5,24 +5,37 @@ It knows no socket, so a recorded examination can be run again.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from ..backends._kinds import KINDS, UNKNOWN, ServerKind, recognised
 from ..backends._remote import Exchange
+from ..backends._retry import is_safe_status
 from ..backends._wire import CONTINUES
 from ..models import Profile
+from .limits import named_context, stated_context
 from .observations import Answer, Observations, answer_of, as_json
 
 __all__ = ["Question", "questions"]
 
 Asking = Generator["Question", Exchange, None]
 _Reading = Generator["Question", Exchange, Answer]
+_Looking = Generator["Question", Exchange, Exchange]
 
 #: an answer that is longer than this many bytes of a stream has not stopped by itself
 _LONGEST: Final = 600_000
+#: enough of a stream to see that it began, and enough for some hundred tokens
+_BEGINNING: Final = 4_000
+_SOME: Final = 100_000
 _CHAT: Final = "/chat/completions"
+#: an answer of some hundred tokens, from any model
+COUNTING: Final = "Write the numbers from 1 to 150, with commas between them."
+#: tokens left for prompt and template when an answer may fill the context
+_MARGIN: Final = 512
+#: the cap of the published evaluation
+_EVALUATION: Final = 6000
 PROMPT: Final = "What is 2 + 3?"
 _CAP: Final = 6
 _TAGS: Final = (
@@ -37,12 +50,16 @@ _TAGS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One exchange to make: GET, or POST with ``fields``. ``about``: what it is for."""
+    """One exchange to make: GET, or POST with ``fields``. ``about``: what it is for.
+
+    ``most``: bytes to read. ``vital``: without an answer to it there is nothing to examine.
+    """
 
     about: str
     path: str
     fields: Mapping[str, Any] | None = None
     most: int = _LONGEST
+    vital: bool = False
 
 
 def questions(
@@ -53,12 +70,14 @@ def questions(
     yield from _talking(seen, {**seen.profile.extra, **(extra or {})})
     if not seen.talk.sound:
         return
-    yield from _ways(seen)
+    if not seen.quick:
+        yield from _ways(seen)
+        yield from _room(seen)
     yield from _prompts(seen)
 
 
 def _listing(seen: Observations, host: str) -> Asking:
-    came = yield Question("the list of models", "/models")
+    came = yield from _look(seen, Question("the list of models", "/models"))
     data: Mapping[str, Any] = as_json(came.text) if came.status == 200 else {}
     found = data.get("data")
     rows = [r for r in found if isinstance(r, Mapping)] if isinstance(found, list) else []
@@ -68,48 +87,90 @@ def _listing(seen: Observations, host: str) -> Asking:
     kind = recognised(host=host, owners=owners) or UNKNOWN
     seen.kind = kind.name
     if kind.name == "ollama":
-        shown = yield Question("the model's settings", "/../api/show", {"model": seen.model})
-        seen.shown = as_json(shown.text)
+        question = Question("the model's settings", "/../api/show", {"model": seen.model})
+        shown = yield from _look(seen, question)
+        seen.shown = as_json(shown.text) if shown.status == 200 else {}
 
 
 def _talking(seen: Observations, extra: Mapping[str, Any]) -> Asking:
     """The profile's own question, without a cap."""
-    bare = _request(seen)
     seen.extra = extra
-    seen.talk = yield from _answer("an answer", _request(seen))
-    if not seen.talk.sound and extra:  # a server may refuse the profile's fields
-        seen.unknown_field, seen.extra = seen.talk, {}
-        seen.talk = yield from _answer("an answer, without further fields", bare)
-    if seen.talk.sound:
-        seen.again = yield from _answer("the same again", _request(seen))
-    if seen.talk.sound and seen.extra:
-        seen.bare = yield from _answer("the same without further fields", bare)
+    while True:
+        seen.talk = yield from _answer(seen, "an answer", _request(seen), vital=True)
+        if not _learn(seen, seen.talk):
+            break
+    if not seen.talk.whole:
+        return  # it would not end any better another time
+    if not seen.quick:
+        seen.again = yield from _answer(seen, "the same again", _request(seen))
+    if seen.extra:
+        bare = {k: v for k, v in _request(seen).items() if k not in seen.extra}
+        seen.bare = yield from _answer(seen, "the same without further fields", bare)
+
+
+def _learn(seen: Observations, answer: Answer) -> bool:
+    """Leave out what a server refuses; True when there is another request to make now."""
+    if answer.status not in (400, 422):
+        return False
+    left = [*seen.extra, *(f for f in ("stream_options", "temperature") if f not in seen.refused)]
+    named = [f for f in left if re.search(rf"\b{re.escape(f)}\b", answer.fault)]
+    out = named or list(seen.extra)
+    seen.refused |= dict.fromkeys(out, answer.fault)
+    seen.extra = {name: value for name, value in seen.extra.items() if name not in out}
+    return bool(out)
 
 
 def _ways(seen: Observations) -> Asking:
     """What the server makes of the fields of a request."""
     seen.cap = _CAP
     brief = _request(seen, max_tokens=_CAP)
-    whole = {**brief, "stream": False}
-    whole.pop("stream_options")
-    seen.capped = yield from _answer("a capped answer, in one piece", whole)
+    seen.capped = yield from _answer(seen, "a capped answer, in one piece", _at_once(brief))
+    if seen.capped.refused and "max_completion_tokens" in seen.capped.fault:
+        seen.refused["max_tokens"] = seen.capped.fault
+        brief = _request(seen, max_tokens=_CAP)
+        seen.capped = yield from _answer(seen, "a capped answer, in one piece", _at_once(brief))
+    whole = _at_once(brief)
     seen.stop = _middle(seen.talk.text)
     if seen.stop:
         stopping = _request(seen, stop=[seen.stop], max_tokens=400)
-        seen.stopped = yield from _answer("an answer with a stop string", stopping)
-    two = {**whole, "n": 2, "temperature": 0.7}
-    seen.several = yield from _answer("two answers", two)
-    if seen.unknown_field is None:
-        field = {**whole, "reflectkit_unknown": 1}
-        seen.unknown_field = yield from _answer("a field that nobody knows", field)
+        seen.stopped = yield from _answer(seen, "an answer with a stop string", stopping)
+    warm = {} if "temperature" in seen.refused else {"temperature": 0.7}
+    seen.several = yield from _answer(seen, "two answers", {**whole, **warm, "n": 2})
+    field = {**whole, "reflectkit_unknown": 1}
+    seen.unknown_field = yield from _answer(seen, "a field that nobody knows", field)
     wrong = {**whole, "model": "reflectkit-no-such-model"}
-    seen.wrong_model = yield from _answer("a model that does not exist", wrong)
+    seen.wrong_model = yield from _answer(seen, "a model that does not exist", wrong)
+    if warm and _kind(seen).seeds:
+        drawn = _at_once(_request(seen, max_tokens=24, temperature=1.0, seed=7))
+        one = yield from _answer(seen, "an answer with a seed", drawn)
+        two = yield from _answer(seen, "the same seed again", drawn)
+        seen.seeded = (one, two)
     yield from _continuing(seen, _kind(seen))
+
+
+def _room(seen: Observations) -> Asking:
+    """How long an answer may be: by itself, by the listing's word, and by the model's need."""
+    counting = {**_request(seen), "messages": _turns(seen.system, COUNTING)}
+    seen.long = yield from _answer(seen, "a longer answer", counting, most=_SOME)
+    context = stated_context(seen) or seen.profile.context
+    if context <= 2 * _MARGIN:
+        return
+    seen.room = context - _MARGIN
+    brief = {**_request(seen, max_tokens=seen.room), "messages": _turns("", "Hi")}
+    about = "an answer that may fill the context"
+    seen.filled = yield from _answer(seen, about, brief, most=_BEGINNING)
+    if seen.filled.refused and not named_context(seen.filled.fault):
+        size = min(_EVALUATION, seen.room)
+        brief = {**_request(seen, max_tokens=size), "messages": _turns("", "Hi")}
+        about = "an answer as long as reflection needs"
+        seen.needed = yield from _answer(seen, about, brief, most=_BEGINNING)
 
 
 def _continuing(seen: Observations, kind: ServerKind) -> Asking:
     """The first part of the answer, whose rest is known: the question is the same."""
-    if kind.continues != "flags":  # llama.cpp repeats the prefix, so a new turn looks the same
+    if kind.continues == "trailing":  # it repeats the prefix, so a new turn looks the same
+        return
+    if kind.continues == "no" and kind is not UNKNOWN:
         return
     seen.prefix = _half(seen.talk.text)
     if not seen.prefix:
@@ -117,7 +178,7 @@ def _continuing(seen: Observations, kind: ServerKind) -> Asking:
     answered = {"role": "assistant", "content": seen.prefix}
     turns = [*_turns(seen.system, seen.prompt), answered]
     fields = {**_request(seen, max_tokens=40), "messages": turns, **CONTINUES}
-    seen.prefixed = yield from _answer("the rest of a prefix", fields)
+    seen.prefixed = yield from _answer(seen, "the rest of a prefix", fields)
 
 
 def _prompts(seen: Observations) -> Asking:
@@ -128,20 +189,27 @@ def _prompts(seen: Observations) -> Asking:
         ("system", seen.system or "Be brief and clear in what you say.", "Hi"),
         ("tags", "", f"Hi{tags}"),
     ):
-        fields = {**_request(seen, max_tokens=1), "messages": _turns(system, prompt)}
-        came = yield from _answer("the length of a prompt", {**fields, "stream": False})
-        if came.usage is not None and came.usage.prompt:
-            seen.counts[name] = came.usage.prompt
+        yield from _counting(seen, name, system, prompt)
     if tokenizer := _kind(seen).tokenizer:
         for tag in _TAGS:
             fields = {"model": seen.model, tokenizer.text: tag, **tokenizer.flags}
-            came_ = yield Question("the tokens of a tag", f"/..{tokenizer.route}", fields)
-            if ids := _ids(came_):
+            question = Question("the tokens of a tag", f"/..{tokenizer.route}", fields)
+            if ids := _ids((yield from _look(seen, question))):
                 seen.tag_ids[tag] = ids
         fields = {"model": seen.model, tokenizer.text: seen.talk.text, **tokenizer.flags}
-        came_ = yield Question("the tokens of the answer", f"/..{tokenizer.route}", fields)
-        seen.text_tokens = len(_ids(came_)) or None
+        question = Question("the tokens of the answer", f"/..{tokenizer.route}", fields)
+        seen.text_tokens = len(_ids((yield from _look(seen, question)))) or None
         yield from _rendering(seen, _kind(seen))
+    if seen.text_tokens is None and seen.talk.text.strip():
+        yield from _counting(seen, "answer", "", f"Hi{seen.talk.text}")
+
+
+def _counting(seen: Observations, name: str, system: str, prompt: str) -> Asking:
+    """How many tokens a prompt is, by the usage of an answer of one token."""
+    fields = {**_request(seen, max_tokens=1), "messages": _turns(system, prompt)}
+    came = yield from _answer(seen, "the length of a prompt", _at_once(fields))
+    if came.usage is not None and came.usage.prompt:
+        seen.counts[name] = came.usage.prompt
 
 
 def _rendering(seen: Observations, kind: ServerKind) -> Asking:
@@ -150,34 +218,63 @@ def _rendering(seen: Observations, kind: ServerKind) -> Asking:
     assert routes is not None
     chat = {"model": seen.model, "messages": _turns(seen.system, seen.prompt)}
     if routes.render:
-        came = yield Question("the prompt as the model reads it", f"/..{routes.render}", chat)
-        seen.rendered = _text(came, "prompt")
+        question = Question("the prompt as the model reads it", f"/..{routes.render}", chat)
+        seen.rendered = _text((yield from _look(seen, question)), "prompt")
         return
-    came = yield Question("the prompt's tokens", f"/..{routes.chat}", chat)
-    if ids := _ids(came):
+    question = Question("the prompt's tokens", f"/..{routes.chat}", chat)
+    if ids := _ids((yield from _look(seen, question))):
         fields = {"model": seen.model, "tokens": list(ids), "skip_special_tokens": False}
-        came = yield Question("the prompt as the model reads it", f"/..{routes.back}", fields)
+        question = Question("the prompt as the model reads it", f"/..{routes.back}", fields)
+        came = yield from _look(seen, question)
         seen.rendered = _text(came, "prompt") or _text(came, "text")
 
 
 # --- one question ----------------------------------------------------------------------------
 
 
-def _answer(about: str, fields: Mapping[str, Any]) -> _Reading:
-    came = yield Question(about, _CHAT, {k: v for k, v in fields.items() if v is not None})
-    return answer_of(came.status, came.content_type, came.text, cut=came.cut)
+def _look(seen: Observations, question: Question) -> _Looking:
+    """What comes; if nothing does, that is seen as well."""
+    came = yield question
+    if not came.status or is_safe_status(came.status):
+        said = came.text if not came.status else f"{came.status}: {came.text}"
+        seen.unanswered[question.about] = said
+    return came
+
+
+def _answer(
+    seen: Observations,
+    about: str,
+    fields: Mapping[str, Any],
+    *,
+    most: int = _LONGEST,
+    vital: bool = False,
+) -> _Reading:
+    sent = {k: v for k, v in fields.items() if v is not None}
+    came = yield from _look(seen, Question(about, _CHAT, sent, most, vital))
+    found = answer_of(came.status, came.content_type, came.text, cut=came.cut)
+    if found.status == 200 and found.fault:
+        seen.unanswered[about] = found.fault
+    return found
 
 
 def _request(seen: Observations, **more: Any) -> dict[str, Any]:
-    return {
+    fields = {
         "model": seen.model,
         "messages": _turns(seen.system, seen.prompt),
         "temperature": 0,
         "stream": True,
         "stream_options": {"include_usage": True},
         **seen.extra,
-        **more,
     }
+    fields = {name: value for name, value in fields.items() if name not in seen.refused} | more
+    if "max_tokens" in seen.refused and "max_tokens" in fields:
+        fields["max_completion_tokens"] = fields.pop("max_tokens")
+    return fields
+
+
+def _at_once(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """The same, in one piece."""
+    return {**fields, "stream": False, "stream_options": None}
 
 
 def _turns(system: str, prompt: str = PROMPT) -> list[dict[str, str]]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from reflectkit.testing import LoopbackServer, Received, Served, refusal
 
+NEW_NAME = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
 MODEL = "glaiveai/Reflection-Llama-3.1-70B"
 TAGS = ("<thinking>", "</thinking>", "<output>", "</output>", "<reflection>", "</reflection>")
 HEADER = "<|start_header_id|>{role}<|end_header_id|>"
@@ -26,6 +27,8 @@ ANSWER = (
     "</thinking>\n\n<output>\nThe answer is 5.\n</output>"
 )
 UNTRAINED = "The answer is 5."
+NUMBERS = ", ".join(map(str, range(1, 151)))
+COUNTED = f"<thinking>\nI count.\n</thinking>\n\n<output>\n{NUMBERS}\n</output>"
 PIECES = re.compile(r"<\|\w+\|>|</?(?:thinking|output|reflection)>|\s+|\w+|[^\w\s]")
 SPELLED = re.compile(r"<\|\w+\|>|\s+|</?|\w+|[^\w\s]")
 
@@ -54,12 +57,19 @@ class Endpoint:
     #: limits
     context: int = 131_072
     default_cap: int = 0
+    most: int = 0
+    really: int = 0
     obeys_cap: bool = True
     stops: bool = True
     #: what it does with a request
     continues: bool = True
+    seeds: bool = True
     counts: str = "right"  # "none", "zero", "same"
+    hidden: int = 0
     streams: bool = True
+    done: bool = True
+    finishes: bool = True
+    refuses: tuple[str, ...] = ()
     says: str = ""
     strict_names: bool = True
     strict_fields: bool = False
@@ -67,15 +77,23 @@ class Endpoint:
     several: bool = True
     repeats: bool = True
     row: Mapping[str, Any] = field(default_factory=dict)
+    shown: Mapping[str, Any] | None = None
     owner: str = "vllm"
+    #: from this question on it does this
+    fails_from: int = 0
+    fails: Served = field(default_factory=Served)
 
     def server(self) -> LoopbackServer:
         """The server itself."""
         self._ids: dict[str, int] = {}
         self._asked = 0
+        self.generated = 0
         routes: dict[str, Any] = {"/v1/models": lambda _: whole(self._models())}
         if self.routes:
             routes |= {"/tokenize": self._tokenize, "/detokenize": self._detokenize}
+        if self.shown is not None:
+            shown = dict(self.shown)
+            routes["/api/show"] = lambda _: whole(shown)
         return LoopbackServer(self._chat, routes=routes)
 
     # --- the list of models
@@ -83,7 +101,8 @@ class Endpoint:
     def _models(self) -> dict[str, Any]:
         meta = {"meta": {"n_vocab": self.vocabulary}} if self.vocabulary else {}
         row = {"id": self.model, "object": "model", "owned_by": self.owner, **meta, **self.row}
-        return {"object": "list", "data": [{"max_model_len": self.context, **row}]}
+        limit = {"max_model_len": self.context} if self.context else {}
+        return {"object": "list", "data": [{**limit, **row}]}
 
     # --- the tokenizer
 
@@ -128,29 +147,52 @@ class Endpoint:
 
     def _chat(self, request: Received) -> Served:
         asked = request.json
+        self._asked += 1
+        if self.fails_from and self._asked >= self.fails_from:
+            return self.fails
+        if named := [name for name in self.refuses if name in asked]:
+            return refusal(400, NEW_NAME if named == ["max_tokens"] else f"No {named[0]}, please.")
         if self.strict_names and asked["model"] != self.model:
             return refusal(404, f"The model `{asked['model']}` does not exist.")
         known = ("model", "messages", "temperature", "stream", "stream_options", "max_tokens")
-        unknown = asked.keys() - {*known, "stop", "n", "seed"}
+        unknown = asked.keys() - {*known, "stop", "n", "seed", "max_completion_tokens"}
         if self.strict_fields and unknown:
             return refusal(422, f"Unexpected keys in the request: {sorted(unknown)}")
         if asked.get("n", 1) > 1 and not self.several:
             asked["n"] = 1
-        self._asked += 1
         prompt = self.prompt(asked)
+        if (words := self._too_long(asked, len(self.pieces(prompt)))) is not None:
+            return refusal(400, words)
         tokens, finish = self._generated(prompt, asked)
         events = self._events(asked, tokens, finish, len(self.pieces(prompt)))
+        self.generated += len(tokens) * asked.get("n", 1)
         if asked.get("stream") and self.streams:
-            return Served(tuple(map(event, events)), headers={"Content-Type": "text/event-stream"})
+            done = (b"data: [DONE]\n\n",) if self.done else ()
+            sent = (*map(event, events), *done)
+            return Served(sent, headers={"Content-Type": "text/event-stream"})
         return whole(self._whole(events, asked))
+
+    def _too_long(self, asked: Mapping[str, Any], prompt: int) -> str | None:
+        """The words with which vLLM and OpenAI refuse what does not fit."""
+        wanted, context = _cap(asked), self.really or self.context
+        if context and wanted + prompt > context:
+            return (
+                f"'max_tokens' or 'max_completion_tokens' is too large: {wanted}. This model's "
+                f"maximum context length is {context} tokens and your request has {prompt}."
+            )
+        if self.most and wanted > self.most:
+            return f"max_tokens is too large: {wanted}. It may be {self.most} at most."
+        return None
 
     def _generated(self, prompt: str, asked: Mapping[str, Any]) -> tuple[list[str], str]:
         tokens = self.pieces(self._said(prompt, asked))
         if not self.repeats:
             tokens.insert(3, " again" * self._asked)
+        if not self.seeds and asked.get("temperature") == 1:
+            tokens.insert(3, f" {self._asked}")
         ends = [END] if self.stops else [END, *self.pieces("\n\nuser\n\nAnd then? " * 40)]
         tokens += ends
-        cap = asked.get("max_tokens") or self.default_cap
+        cap = _cap(asked) or self.default_cap
         if cap and self.obeys_cap and cap < len(tokens):
             return tokens[:cap], "length"
         return tokens, "stop" if self.stops else "length"
@@ -160,6 +202,8 @@ class Endpoint:
         asks = asked.get("continue_final_message") and self.continues
         if last["role"] == "assistant" and asks:
             return self.answer.removeprefix(last["content"])
+        if "from 1 to 150" in prompt:
+            return COUNTED
         if "2 + 3" not in prompt:
             return "Hello."
         told = "<thinking>" in prompt.partition("user<|end_header_id|>")[0]
@@ -174,9 +218,12 @@ class Endpoint:
         events: list[dict[str, Any]] = []
         for index in range(asked.get("n", 1)):
             events += [choice(index, delta) for delta in self._deltas(shown)]
-            events.append(choice(index, {}, finish))
+            events.append(choice(index, {}, finish if self.finishes else None))
         if self.counts != "none":
-            figures = {"prompt_tokens": prompt, "completion_tokens": len(tokens)}
+            paid = len(tokens) + self.hidden
+            figures: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": paid}
+            if self.hidden:
+                figures["completion_tokens_details"] = {"reasoning_tokens": self.hidden}
             zero = {"prompt_tokens": 0, "completion_tokens": 0}
             same = {**figures, "prompt_tokens": 7}
             known = {"right": figures, "zero": zero, "same": same}
@@ -222,6 +269,11 @@ class Endpoint:
             {"index": i, "message": m, "finish_reason": m.pop("finish")} for i, m in texts.items()
         ]
         return found
+
+
+def _cap(asked: Mapping[str, Any]) -> int:
+    cap: int = asked.get("max_tokens") or asked.get("max_completion_tokens") or 0
+    return cap
 
 
 def choice(index: int, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
