@@ -43,6 +43,7 @@ async def _examine(options: Namespace) -> Examination:
             profile=options.profile,
             api_key=options.api_key or os.environ.get(KEY) or None,
             timeouts=options.timeout,
+            quick=options.quick,
             progress=_show if shown else None,
         )
     finally:

@@ -27,7 +27,7 @@ PARSE = """Read a model's answer from a file or standard input and show its sect
 and column, every departure from the protocol."""
 
 
-DOCTOR = """Ask a live OpenAI-compatible endpoint about twenty small questions, and say in plain
+DOCTOR = """Ask a live OpenAI-compatible endpoint about thirty small questions, and say in plain
 words what is wrong with it and how to mend it: tags taken out, a wrong tokenizer or template, small
 contexts and caps, answers that run on or are swallowed."""
 
@@ -165,6 +165,7 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
     add("--profile", metavar="NAME", help="what the model should be, such as reflection-70b")
     add("--api-key", type=secret, metavar="WHERE", help=f"env:NAME or file:PATH (or env:{KEY})")
     add("--timeout", type=_positive, metavar="S", help="seconds for one question")
+    add("--quick", action="store_true", help="look at prompts and tokens, and at one answer alone")
 
 
 def _positive(text: str) -> float:

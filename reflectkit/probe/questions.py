@@ -300,7 +300,7 @@ def _half(text: str) -> str:
 
 def _ids(came: Exchange) -> tuple[int, ...]:
     tokens = as_json(came.text).get("tokens") if came.status == 200 else None
-    return tuple(t for t in tokens if isinstance(t, int)) if isinstance(tokens, list) else ()
+    return tuple(t for t in tokens if type(t) is int) if isinstance(tokens, list) else ()
 
 
 def _text(came: Exchange, name: str) -> str | None:

@@ -61,7 +61,7 @@ NOTES = {
     "llama": {"any-model-name"},
     # by its greedy rule vLLM gives one answer at temperature 0; ours asks at 0.7
     "vllm": set(),
-    "transformers": {"fields-refused", "stop-left", "n-ignored"},
+    "transformers": {"fields-refused", "stop-left", "n-ignored", "no-done"},
 }
 
 

@@ -39,6 +39,7 @@ class Endpoint:
 
     model: str = MODEL
     answer: str = ANSWER
+    needs_telling: bool = True
     #: decoding
     strips: str = "unless asked"  # "always", "never"
     parser: str = ""  # "greedy": all is reasoning; "right"
@@ -206,7 +207,8 @@ class Endpoint:
             return COUNTED
         if "2 + 3" not in prompt:
             return "Hello."
-        told = "<thinking>" in prompt.partition("user<|end_header_id|>")[0]
+        system = prompt.partition("user<|end_header_id|>")[0]
+        told = not self.needs_telling or "<thinking>" in system
         said = self.answer if told else UNTRAINED
         return said.removeprefix("<thinking>\n") if self.prefills else said
 
@@ -220,10 +222,12 @@ class Endpoint:
             events += [choice(index, delta) for delta in self._deltas(shown)]
             events.append(choice(index, {}, finish if self.finishes else None))
         if self.counts != "none":
-            paid = len(tokens) + self.hidden
+            room = _cap(asked) - len(tokens) if _cap(asked) else self.hidden
+            hidden = max(min(self.hidden, room), 0)
+            paid = len(tokens) + hidden
             figures: dict[str, Any] = {"prompt_tokens": prompt, "completion_tokens": paid}
-            if self.hidden:
-                figures["completion_tokens_details"] = {"reasoning_tokens": self.hidden}
+            if hidden:
+                figures["completion_tokens_details"] = {"reasoning_tokens": hidden}
             zero = {"prompt_tokens": 0, "completion_tokens": 0}
             same = {**figures, "prompt_tokens": 7}
             known = {"right": figures, "zero": zero, "same": same}

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from endpoint import ANSWER, Endpoint
+from endpoint import ANSWER, MODEL, UNTRAINED, Endpoint
+from reflectkit.backends.openai import OpenAIBackend, Timeouts
 from reflectkit.errors import (
+    BackendError,
     BackendStatus,
     BackendUnreachable,
     BackendWireError,
     ConfigurationError,
 )
 from reflectkit.probe import CATALOGUE, Examination, doctor
-from reflectkit.testing import LoopbackServer, chat, page, refusal
+from reflectkit.probe import examined as examine_again
+from reflectkit.testing import LoopbackServer, Served, chat, page, refusal
+from reflectkit.testing.loopback import Step
 
 #: always so on this server; no fault
 USUAL = {"tags-need-a-field"}
@@ -28,6 +34,7 @@ OLLAMA: dict[str, Any] = {
     "strips": "never",
     "context": 0,
 }
+PLAIN: dict[str, Any] = {**HIDDEN, "answer": UNTRAINED, "context": 0}
 TOP = {"top_provider": {"context_length": 8192, "max_completion_tokens": 4096}}
 
 #: what is wrong with the endpoint, and what must be found beside ``USUAL``
@@ -151,6 +158,43 @@ async def test_one_that_keeps_the_tags_by_itself() -> None:
     assert names(found) == set()
 
 
+#: right in other ways: the settings, and the notes that are made of it
+SOUND: dict[str, tuple[dict[str, Any], set[str]]] = {
+    "a model that thinks unseen and takes neither temperature nor max_tokens": (
+        {**PLAIN, "model": "gpt-5", "hidden": 300, "refuses": ("temperature", "max_tokens")},
+        {"fields-refused"},
+    ),
+    "a hosted model without thinking": ({**PLAIN, "model": "gpt-4o", "most": 16_384}, set()),
+    "a prompted model with dates in its template": (
+        {"model": "meta-llama/Llama-3.1-8B-Instruct", "answer": UNTRAINED, "dates": True},
+        set(),
+    ),
+    "a gateway with the whole context and the evaluation's cap": (
+        {**HIDDEN, "strips": "never", "context": 0, "really": 8192, "most": 6000},
+        set(),
+    ),
+    "a model behind the right parser": (
+        {
+            **PLAIN,
+            "model": "deepseek-r1",
+            "parser": "right",
+            "needs_telling": False,
+            "strips": "never",
+            "answer": "2 + 3 is 5.</thinking>5",
+        },
+        {"split-by-server"},
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", SOUND)
+async def test_no_false_alarm_at_servers_that_are_right_in_other_ways(kind: str) -> None:
+    right, notes = SOUND[kind]
+    found = await examined(Endpoint(**right))
+    assert names(found) == notes, str(found)
+    assert found.sound
+
+
 @pytest.mark.parametrize("fault", PLANTED)
 async def test_a_planted_fault_is_found_by_its_name(fault: str) -> None:
     wrong, expected = PLANTED[fault]
@@ -192,6 +236,100 @@ async def test_progress_and_questions_are_few() -> None:
     assert len(told) == found.requests
     assert "an answer" in told
     assert endpoint.generated < 1200
+
+
+async def test_a_quick_look_asks_for_one_or_two_answers() -> None:
+    endpoint = Endpoint(begins_twice=True, spelled=True, strips="never", several=False)
+    async with endpoint.server() as server:
+        found = await doctor(server.url, quick=True)
+    assert names(found) == {"begins-twice", "tags-spelled"}
+    assert endpoint.generated < 250
+    assert any("asked for quickly" in words for words in found.undecided)
+    assert found.as_dict()["quick"] is True
+
+
+async def test_a_backend_of_ones_own_is_used_as_it_is() -> None:
+    async with Endpoint(strips="always").server() as server:
+        async with OpenAIBackend(server.url, api_key="sk-0123456789") as backend:
+            found = await doctor(backend)
+            assert await backend.models()  # still open
+        with pytest.raises(ConfigurationError, match="its own key"):
+            await doctor(backend, api_key="sk-9876543210")
+        sent = {request.headers.get("authorization") for request in server.requests}
+    assert sent == {"Bearer sk-0123456789"}
+    assert "tags-stripped" in names(found)
+
+
+LATE = {
+    "refused for now": refusal(429, "slow down", Retry_After="0"),
+    "dropped": Served((b"data: {",)).broken(1, "drop"),
+    "stalled": Served((b"data: {",)).broken(1, "stall"),
+    "a page": page("We will be back soon."),
+    "no JSON": Served((b"data: [1, 2\n\n",)),
+}
+
+
+@pytest.mark.parametrize("way", LATE)
+async def test_what_could_not_be_asked_is_told_and_is_no_finding(way: str) -> None:
+    """From the fourth question on the server fails; it is not asked thirty times more."""
+    endpoint = Endpoint(strips="always", fails_from=4, fails=LATE[way])
+    found = await examined(endpoint, timeouts=Timeouts(between=0.2))
+    assert names(found) == {"tags-stripped"}, str(found)
+    assert "a capped answer, in one piece: nothing came" in "\n".join(found.undecided)
+    assert any("answers no more" in words for words in found.undecided)
+    assert found.requests < 12
+
+
+async def test_what_was_seen_can_be_looked_at_another_day() -> None:
+    found = await examined(Endpoint(strips="always", context=4096))
+    assert found.seen is not None
+    assert examine_again(found.seen, found.url) == found
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_any_value_in_any_place_gives_a_report_or_a_typed_error(seed: int) -> None:
+    draw = random.Random(seed)
+    endpoint = Endpoint(owner=draw.choice(["vllm", "library", ""]), shown={"parameters": "num_ctx"})
+    server = endpoint.server()
+    chats, paths = server._answers, server._routes
+    server._answers = tuple(_wild(answer, draw, 0.04) for answer in chats)
+    server._routes = {path: _wild(answer, draw, 0.4) for path, answer in paths.items()}
+    async with server:
+        try:
+            found = await doctor(server.url, model=MODEL, timeouts=5)
+        except BackendError:
+            return
+    assert str(found)
+    assert json.dumps(found.as_dict())
+
+
+def _wild(answer: Any, draw: random.Random, share: float) -> Any:
+    return lambda received: _with_other_values(answer(received), draw, share)
+
+
+def _with_other_values(served: Served, draw: random.Random, share: float) -> Served:
+    return replace(served, steps=tuple(_other(step, draw, share) for step in served.steps))
+
+
+def _other(step: Step, draw: random.Random, share: float) -> Step:
+    if not isinstance(step, bytes) or draw.random() > share:
+        return step
+    head, start, data = step.partition(b"{")
+    try:
+        value = _mutated(json.loads(start + data), draw)
+    except ValueError:
+        return step
+    return head + json.dumps(value).encode() + (b"\n\n" if head else b"")
+
+
+def _mutated(value: Any, draw: random.Random) -> Any:
+    if draw.random() < 0.15:
+        return draw.choice([None, True, -1, 10**30, 1.5, "", "\x1b[31m", [], {}, [[]], "8192"])
+    if isinstance(value, dict):
+        return {k: _mutated(v, draw) for k, v in value.items() if draw.random() > 0.05}
+    if isinstance(value, list):
+        return [_mutated(v, draw) for v in value if draw.random() > 0.05]
+    return value
 
 
 # --- what is no examination ----------------------------------------------------------------------
