@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from ..models import Profile
@@ -30,7 +31,7 @@ _MORE: Final = 40
 def check(seen: Observations) -> tuple[Finding, ...]:
     """All findings, in the order of the table below. Empty when nothing is wrong."""
     found = [finding for look in CHECKS for finding in look(seen)]
-    return tuple({finding.id: finding for finding in found}.values())
+    return tuple({f.id: replace(f, kind=seen.kind) for f in found}.values())
 
 
 def _speaks(seen: Observations) -> bool:
@@ -113,6 +114,11 @@ def text_tokens(seen: Observations) -> int | None:
 
 
 def _without_tags(seen: Observations) -> str:
+    asked = seen.extra.get("skip_special_tokens") is False
+    return _how_stripped(seen) + ", though skip_special_tokens: false was sent" * asked
+
+
+def _how_stripped(seen: Observations) -> str:
     usage, has = seen.talk.usage, text_tokens(seen)
     if has is not None and usage:
         return f"{usage.completion} tokens were written, and the text has {has}"
@@ -155,12 +161,17 @@ def template(seen: Observations) -> Iterator[Finding]:
         yield Finding("system-dropped", f"the prompt begins: {_short(prompt)}")
     if prompt.count(_BEGIN) > 1:
         yield Finding("begins-twice", f"the prompt begins: {_short(prompt)}")
-    if seen.profile.layout and _DATES.search(prompt):
-        yield Finding("template-dates", f"the prompt begins: {_short(prompt)}")
+    if seen.profile.layout and (dates := _dates(prompt)):
+        yield Finding("template-dates", dates)
     elif seen.profile.layout:
         yield from _layout(seen, prompt)
     if _speaks(seen) and not seen.profile.prefilled and _ends_with_an_opener(seen.profile, prompt):
         yield Finding("opener-prefilled", f"the prompt ends: {prompt[-40:]!r}")
+
+
+def _dates(text: str) -> str:
+    found = _DATES.search(text)
+    return f"in the prompt: {_short(text[found.start() :], 40)}" if found else ""
 
 
 def _layout(seen: Observations, prompt: str) -> Iterator[Finding]:
@@ -191,8 +202,8 @@ def _by_its_source(seen: Observations) -> Iterator[Finding]:
         return
     if ".System" not in source and ".Messages" not in source:
         yield Finding("system-dropped", "the template has no place for a system text")
-    if seen.profile.layout and _DATES.search(source):
-        yield Finding("template-dates", f"the template: {_short(source)}")
+    if seen.profile.layout and (dates := _dates(source)):
+        yield Finding("template-dates", dates)
     if _speaks(seen) and not seen.profile.prefilled and _ends_with_an_opener(seen.profile, source):
         yield Finding("opener-prefilled", f"the template ends: {source[-40:]!r}")
 

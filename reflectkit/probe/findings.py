@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 __all__ = ["CATALOGUE", "Finding", "Known", "Severity"]
@@ -15,19 +15,31 @@ Severity = Literal["broken", "degraded", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A kind of finding: how bad it is, what it means, how to mend it."""
+    """A kind of finding: how bad it is, what it means, how to mend it.
+
+    ``servers``: the same in one kind of server's words, by the kind's name.
+    """
 
     severity: Severity
     meaning: str
-    remedy: str
+    mend: str
+    servers: Mapping[str, str] = field(default_factory=dict)
+
+    def remedy(self, kind: str = "unknown") -> str:
+        """How to mend it on this kind of server; on all of them, if it is not known which."""
+        if kind in self.servers:
+            return " ".join(filter(None, (self.mend, f"Here: {self.servers[kind]}.")))
+        each = "; ".join(f"{name}: {words}" for name, words in self.servers.items())
+        return " ".join(filter(None, (self.mend, each and f"{each}.")))
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found. ``evidence``: what was seen, in a line."""
+    """One thing found. ``evidence``: what was seen, in a line. ``kind``: on which kind of server."""
 
     id: str
     evidence: str
+    kind: str = "unknown"
 
     @property
     def severity(self) -> Severity:
@@ -39,17 +51,23 @@ class Finding:
 
     @property
     def remedy(self) -> str:
-        return CATALOGUE[self.id].remedy
+        return CATALOGUE[self.id].remedy(self.kind)
 
 
-_KEEP: Final = (
-    'vLLM, SGLang: send extra={"skip_special_tokens": False}; llama.cpp: start it with --special; '
-    "transformers serve: it cannot, use another server or mark the tags special: false."
-)
-_TEMPLATE: Final = (
-    "Give the server the template of the training layout (vLLM: --chat-template; llama.cpp: "
-    "--chat-template-file; Ollama: TEMPLATE): cookbook/serving has it."
-)
+_FIELD: Final = 'send extra={"skip_special_tokens": False}'
+_KEEP: Final = {
+    "vllm": _FIELD,
+    "sglang": _FIELD,
+    "llama.cpp": "start it with --special",
+    "transformers": "it cannot; use another server, or mark the tags special: false",
+}
+_TEMPLATE: Final = "Give the server the template of the training layout: cookbook/serving has it."
+_TEMPLATES: Final = {
+    "vllm": "--chat-template",
+    "sglang": "--chat-template",
+    "llama.cpp": "--chat-template-file",
+    "ollama": "TEMPLATE in the Modelfile",
+}
 _FILES: Final = (
     "Take the tokenizer files of the release whose weights you serve, or another conversion."
 )
@@ -58,7 +76,10 @@ _FILES: Final = (
 CATALOGUE: Final[Mapping[str, Known]] = {
     # --- the protocol
     "tags-stripped": Known(
-        "broken", "The model writes its tags, and the server takes them out of the text.", _KEEP
+        "broken",
+        "The model writes its tags, and the server takes them out of the text.",
+        "Let it keep them.",
+        _KEEP,
     ),
     "tags-need-a-field": Known(
         "note",
@@ -119,22 +140,34 @@ CATALOGUE: Final[Mapping[str, Known]] = {
         "These are the weights of an upload without the six rows. " + _FILES,
     ),
     # --- the prompt
-    "system-dropped": Known("broken", "The system text does not reach the model.", _TEMPLATE),
+    "system-dropped": Known(
+        "broken", "The system text does not reach the model.", _TEMPLATE, _TEMPLATES
+    ),
     "begins-twice": Known(
         "degraded",
         "The prompt begins with two tokens for the beginning of a text.",
         "Either the template or the tokenizer writes it, not both. " + _TEMPLATE,
+        _TEMPLATES,
     ),
     "template-dates": Known(
         "degraded",
         "The template writes dates into the prompt that were not there in training.",
         _TEMPLATE,
+        _TEMPLATES,
     ),
-    "template-layout": Known("degraded", "The prompt is not laid out as in training.", _TEMPLATE),
+    "template-layout": Known(
+        "degraded", "The prompt is not laid out as in training.", _TEMPLATE, _TEMPLATES
+    ),
     "context-small": Known(
         "degraded",
         "The context is smaller than the model's own.",
-        "vLLM: --max-model-len; llama.cpp: --ctx-size (shared by its slots); Ollama: num_ctx.",
+        "Give it more.",
+        {
+            "vllm": "--max-model-len",
+            "sglang": "--context-length",
+            "llama.cpp": "--ctx-size (shared by its slots)",
+            "ollama": "num_ctx",
+        },
     ),
     "context-overstated": Known(
         "degraded",
@@ -144,15 +177,19 @@ CATALOGUE: Final[Mapping[str, Known]] = {
     "float16": Known(
         "note",
         "The weights are said to be float16; they were trained in bfloat16.",
-        "Where quality is in doubt, serve them in bfloat16 (vLLM: --dtype bfloat16), or a "
-        "quantisation that was made from it.",
+        "Where quality is in doubt, serve them in bfloat16, or a quantisation made from it.",
+        {"vllm": "--dtype bfloat16", "sglang": "--dtype bfloat16"},
     ),
     # --- the end
     "output-cap": Known(
         "broken",
         "Without max_tokens the server cuts answers before they are complete.",
-        "Send max_tokens, or raise the server's default (llama.cpp: --n-predict; Ollama: "
-        "num_predict; vLLM: --generation-config vllm).",
+        "Send max_tokens, or raise the server's default.",
+        {
+            "vllm": "--generation-config vllm",
+            "llama.cpp": "--n-predict",
+            "ollama": "num_predict",
+        },
     ),
     "cap-ignored": Known(
         "broken",
@@ -177,8 +214,12 @@ CATALOGUE: Final[Mapping[str, Known]] = {
     "runs-on": Known(
         "broken",
         "The model goes on after its answer: the server does not stop at the end of a turn.",
-        "Give the server the model's stop ids (generation_config.json: eos_token_id; Ollama: "
-        "PARAMETER stop), or pass stop=.",
+        "Give the server the model's stop ids, or pass stop=.",
+        {
+            "vllm": "eos_token_id in generation_config.json",
+            "llama.cpp": "tokenizer.ggml.eos_token_id in the GGUF file",
+            "ollama": "PARAMETER stop",
+        },
     ),
     # --- what a server does with a request
     "usage-missing": Known(

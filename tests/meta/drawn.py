@@ -76,7 +76,7 @@ def _yes(value: object) -> str:
 
 def findings() -> str:
     """Every finding of the doctor."""
-    rows = [f"| `{i}` | {k.severity} | {k.meaning} | {k.remedy} |" for i, k in CATALOGUE.items()]
+    rows = [f"| `{i}` | {k.severity} | {k.meaning} | {k.remedy()} |" for i, k in CATALOGUE.items()]
     return "\n".join(["| finding | | what it means | how to mend it |", "|---|---|---|---|", *rows])
 
 
