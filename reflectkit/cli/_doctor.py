@@ -44,6 +44,7 @@ async def _examine(options: Namespace) -> Examination:
             api_key=options.api_key or os.environ.get(KEY) or None,
             timeouts=options.timeout,
             quick=options.quick,
+            api=options.api,
             progress=_show if shown else None,
         )
     finally:

@@ -27,7 +27,7 @@ PARSE = """Read a model's answer from a file or standard input and show its sect
 and column, every departure from the protocol."""
 
 
-DOCTOR = """Ask a live OpenAI-compatible endpoint about thirty small questions, and say in plain
+DOCTOR = """Ask a live endpoint about thirty small questions, and say in plain
 words what is wrong with it and how to mend it: tags taken out, a wrong tokenizer or template, small
 contexts and caps, answers that run on or are swallowed."""
 
@@ -160,7 +160,8 @@ def _parse(parser: argparse.ArgumentParser) -> None:
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("url", metavar="URL", help="an OpenAI-compatible server, such as http://host:8000/v1")
+    add("url", metavar="URL", help="a chat server, such as http://host:8000/v1")
+    add("--api", choices=("openai", "anthropic"), default="openai", help="what it speaks")
     add("--model", default="", help="its name on the server, where that offers several")
     add("--profile", metavar="NAME", help="what the model should be, such as reflection-70b")
     add("--api-key", type=secret, metavar="WHERE", help=f"env:NAME or file:PATH (or env:{KEY})")

@@ -254,7 +254,7 @@ def _is_capped(seen: Observations, answer: Answer) -> bool:
     """It was cut, and neither by us nor by the end of the context."""
     context, paid = context_of(seen), answer.usage
     full = bool(context and paid and paid.total >= context - 2)
-    return answer.sound and answer.finish == "length" and not full
+    return answer.sound and answer.finish == "length" and not (full or seen.wire.caps)
 
 
 def _went_on(seen: Observations) -> bool:

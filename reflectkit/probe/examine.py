@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from ..backends._remote import Exchange
+from ..backends._remote import Exchange, RemoteBackend
+from ..backends.anthropic import AnthropicBackend
 from ..backends.openai import OpenAIBackend, Timeouts
 from ..errors import BackendError, BackendStatus, BackendWireError, ConfigurationError
 from ..models import PROFILES, Profile, profile_for
@@ -21,6 +22,10 @@ __all__ = ["Examination", "doctor"]
 
 #: questions without an answer after which no more are asked
 _ENOUGH: Final = 4
+_BACKENDS: Final[Mapping[str, type[OpenAIBackend] | type[AnthropicBackend]]] = {
+    "openai": OpenAIBackend,
+    "anthropic": AnthropicBackend,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,8 +79,9 @@ class Examination:
 
 
 async def doctor(
-    endpoint: str | OpenAIBackend,
+    endpoint: str | OpenAIBackend | AnthropicBackend,
     *,
+    api: Literal["openai", "anthropic"] = "openai",
     model: str = "",
     api_key: str | None = None,
     profile: str | Profile | None = None,
@@ -85,7 +91,9 @@ async def doctor(
     quick: bool = False,
     progress: Callable[[str], object] | None = None,
 ) -> Examination:
-    """Examine the OpenAI-compatible server at this address, or behind this backend.
+    """Examine the server at this address, or behind this backend.
+
+    ``api``: what it speaks; of Ollama, OpenAI's API is asked.
 
     It asks about thirty small questions, one after the other; four or five are answered in full,
     the others with a few tokens. ``quick`` asks for one or two answers, and looks at prompts and
@@ -100,30 +108,44 @@ async def doctor(
     ``ConfigurationError``.
     """
     expected = _profile(profile)
-    if isinstance(endpoint, OpenAIBackend):
+    if not isinstance(endpoint, str):
         if api_key or headers or timeouts is not None:
             raise ConfigurationError(
                 "A backend has its own key, headers and time-outs.",
                 hint="Give them to the backend, or give doctor an address.",
             )
         name = model or await endpoint.resolve()
-        seen = _unseen(name, expected or profile_for(name), quick)
+        spoken = "anthropic" if isinstance(endpoint, AnthropicBackend) else "openai"
+        seen = _unseen(name, expected or profile_for(name), spoken, quick)
         return await _examine(endpoint, seen, extra, progress)
-    async with OpenAIBackend(
-        endpoint, model=model, api_key=api_key, timeout=timeouts, headers=headers
+    kind = _BACKENDS[api]
+    async with kind(
+        _without_ollamas_own(endpoint),
+        model=model,
+        api_key=api_key,
+        timeout=timeouts,
+        headers=headers,
     ) as backend:
         name = await backend.resolve()
-        seen = _unseen(name, expected or profile_for(name), quick)
+        seen = _unseen(name, expected or profile_for(name), api, quick)
         return await _examine(backend, seen, extra, progress)
 
 
-def _unseen(model: str, profile: Profile, quick: bool) -> Observations:
+def _without_ollamas_own(address: str) -> str:
+    """Ollama has OpenAI's API beside its own."""
+    bare = address.rstrip("/").removesuffix("/chat")
+    return f"{bare.removesuffix('/api')}/v1" if bare.endswith("/api") else address
+
+
+def _unseen(model: str, profile: Profile, api: str, quick: bool) -> Observations:
     system, prompt = prompt_for(profile)
-    return Observations(profile=profile, model=model, system=system, prompt=prompt, quick=quick)
+    return Observations(
+        profile=profile, model=model, api=api, system=system, prompt=prompt, quick=quick
+    )
 
 
 async def _examine(
-    backend: OpenAIBackend,
+    backend: RemoteBackend,
     seen: Observations,
     extra: Mapping[str, Any] | None,
     progress: Callable[[str], object] | None,
@@ -162,7 +184,7 @@ def examined(seen: Observations, url: str = "") -> Examination:
     )
 
 
-async def _asked(backend: OpenAIBackend, question: Question) -> Exchange:
+async def _asked(backend: RemoteBackend, question: Question) -> Exchange:
     """What came; for most questions that may be nothing (status 0), and why."""
     try:
         return await backend.exchange(question.path, question.fields, most=question.most)

@@ -28,14 +28,14 @@ class Known:
     def remedy(self, kind: str = "unknown") -> str:
         """How to mend it on this kind of server; on all of them, if it is not known which."""
         if kind in self.servers:
-            return " ".join(filter(None, (self.mend, f"Here: {self.servers[kind]}.")))
+            return " ".join(filter(None, (self.mend, f"{kind}: {self.servers[kind]}.")))
         each = "; ".join(f"{name}: {words}" for name, words in self.servers.items())
         return " ".join(filter(None, (self.mend, each and f"{each}.")))
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing found. ``evidence``: what was seen, in a line. ``kind``: on which kind of server."""
+    """One thing found. ``evidence``: what was seen, in a line; ``kind``: the kind of server."""
 
     id: str
     evidence: str
@@ -78,7 +78,7 @@ CATALOGUE: Final[Mapping[str, Known]] = {
     "tags-stripped": Known(
         "broken",
         "The model writes its tags, and the server takes them out of the text.",
-        "Let it keep them.",
+        "Let it keep them; if the field was sent, a proxy drops it: ask the server itself.",
         _KEEP,
     ),
     "tags-need-a-field": Known(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from ..backends._chat import ChatStream
 from ..backends._retry import is_safe_status
@@ -14,10 +14,9 @@ from ..messages import FinishReason, Usage
 from ..models import Profile
 from ..protocol import parse
 from ..reply import Transcript
+from .wires import WIRES, Wire
 
 __all__ = ["Answer", "Observations", "answer_of", "as_json"]
-
-_DONE: Final = "data: [DONE]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +63,7 @@ class Answer:
 class Observations:
     """All that was seen. None and empty: not asked, or the server has no way to tell.
 
+    ``api``: how it was asked, one of ``WIRES``.
     ``listed``: the row of the list of models; ``shown``: Ollama's settings of the model.
     ``extra``: the fields that go with every question. ``talk``: the profile's own question,
     streamed, without a cap; ``again``: the same once more; ``bare``: without those fields.
@@ -80,6 +80,7 @@ class Observations:
 
     profile: Profile
     model: str
+    api: str = "openai"
     kind: str = "unknown"
     system: str = ""
     prompt: str = ""
@@ -113,20 +114,27 @@ class Observations:
     quick: bool = False
     requests: int = 0
 
+    @property
+    def wire(self) -> Wire:
+        """The shape of questions and answers."""
+        return WIRES[self.api]
 
-def answer_of(status: int, content_type: str, text: str, *, cut: bool = False) -> Answer:
+
+def answer_of(
+    status: int, content_type: str, text: str, *, cut: bool = False, wire: Wire = WIRES["openai"]
+) -> Answer:
     """Read the body of a chat answer, streamed or whole."""
     if status != 200:
         return Answer(status=status, fault=_words(text))
-    stream = ChatStream(content_type)
+    stream = ChatStream(content_type, reader=wire.reader())
     streamed = "data:" in text[:2000] and not text.lstrip().startswith("{")
     events = tuple(_events(text))
     found = Answer(
         streamed=streamed,
         cut=cut,
         choices=len({c.get("index") for c in _choices(events)}),
-        reasoned=any(c.get("finish_reason") for c in _choices(events)),
-        done=_DONE in text,
+        reasoned=any(reason for event in events for reason in wire.reason(event)),
+        done=wire.over in text,
     )
     parts: list[tuple[str, str]] = []
     fault = ""
@@ -170,7 +178,7 @@ def _events(text: str) -> Iterator[Mapping[str, Any]]:
         yield as_json(text)
         return
     for line in text.splitlines():
-        if line.startswith("data:") and not line.startswith(_DONE):
+        if line.startswith("data:") and not line.endswith("[DONE]"):
             yield as_json(line.removeprefix("data:"))
 
 

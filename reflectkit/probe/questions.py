@@ -29,7 +29,6 @@ _LONGEST: Final = 600_000
 #: enough of a stream to see that it began, and enough for some hundred tokens
 _BEGINNING: Final = 4_000
 _SOME: Final = 100_000
-_CHAT: Final = "/chat/completions"
 #: an answer of some hundred tokens, from any model
 COUNTING: Final = "Write the numbers from 1 to 150, with commas between them."
 #: tokens left for prompt and template when an answer may fill the context
@@ -135,12 +134,13 @@ def _ways(seen: Observations) -> Asking:
         stopping = _request(seen, stop=[seen.stop], max_tokens=400)
         seen.stopped = yield from _answer(seen, "an answer with a stop string", stopping)
     warm = {} if "temperature" in seen.refused else {"temperature": 0.7}
-    seen.several = yield from _answer(seen, "two answers", {**whole, **warm, "n": 2})
+    if seen.wire.draws:
+        seen.several = yield from _answer(seen, "two answers", {**whole, **warm, "n": 2})
     field = {**whole, "reflectkit_unknown": 1}
     seen.unknown_field = yield from _answer(seen, "a field that nobody knows", field)
     wrong = {**whole, "model": "reflectkit-no-such-model"}
     seen.wrong_model = yield from _answer(seen, "a model that does not exist", wrong)
-    if warm and _kind(seen).seeds:
+    if warm and seen.wire.draws and _kind(seen).seeds:
         drawn = _at_once(_request(seen, max_tokens=24, temperature=1.0, seed=7))
         one = yield from _answer(seen, "an answer with a seed", drawn)
         two = yield from _answer(seen, "the same seed again", drawn)
@@ -249,9 +249,10 @@ def _answer(
     most: int = _LONGEST,
     vital: bool = False,
 ) -> _Reading:
-    sent = {k: v for k, v in fields.items() if v is not None}
-    came = yield from _look(seen, Question(about, _CHAT, sent, most, vital))
-    found = answer_of(came.status, came.content_type, came.text, cut=came.cut)
+    wire = seen.wire
+    sent = {k: v for k, v in wire.fields(fields).items() if v is not None}
+    came = yield from _look(seen, Question(about, wire.chat, sent, most, vital))
+    found = answer_of(came.status, came.content_type, came.text, cut=came.cut, wire=wire)
     if found.status == 200 and found.fault:
         seen.unanswered[about] = found.fault
     return found

@@ -57,6 +57,15 @@ async def test_no_false_alarm(name: str, request: pytest.FixtureRequest) -> None
     assert found.sound, str(found)
 
 
+async def test_no_false_alarm_over_the_messages_api(llama: Server) -> None:
+    found = await doctor(
+        llama.url, model=llama.model, api_key=llama.key, profile=MODEL, api="anthropic"
+    )
+    assert found.sound, str(found)
+    assert found.seen is not None
+    assert found.seen.talk.text
+
+
 NOTES = {
     "llama": {"any-model-name"},
     # by its greedy rule vLLM gives one answer at temperature 0; ours asks at 0.7

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from endpoint import ANSWER, MODEL, UNTRAINED, Endpoint
+from reflectkit.backends.anthropic import AnthropicBackend
 from reflectkit.backends.openai import OpenAIBackend, Timeouts
 from reflectkit.errors import (
     BackendError,
@@ -20,7 +21,7 @@ from reflectkit.errors import (
 )
 from reflectkit.probe import CATALOGUE, Examination, doctor
 from reflectkit.probe import examined as examine_again
-from reflectkit.testing import LoopbackServer, Served, chat, page, refusal
+from reflectkit.testing import LoopbackServer, Served, anthropic_chat, chat, page, refusal
 from reflectkit.testing.loopback import Step
 
 #: always so on this server; no fault
@@ -258,6 +259,32 @@ async def test_a_backend_of_ones_own_is_used_as_it_is() -> None:
         sent = {request.headers.get("authorization") for request in server.requests}
     assert sent == {"Bearer sk-0123456789"}
     assert "tags-stripped" in names(found)
+
+
+async def test_over_anthropics_api_the_same_faults_have_the_same_names() -> None:
+    text = "<thinking>2 + 3 is 5.</thinking><output>5</output>"
+    wrong = {
+        "answer-swallowed": anthropic_chat(thinking=[text]),
+        "tags-stripped": anthropic_chat("\n\n2 + 3\n\n\n\nis 5."),
+        "end-token-shown": anthropic_chat(text, "<|eot_id|>"),
+        "no-finish": anthropic_chat(text, stop=None),
+        "model-substituted": anthropic_chat(text, model="other"),
+    }
+    for name, served in wrong.items():
+        async with LoopbackServer(served) as server:
+            async with AnthropicBackend(server.url, api_key="sk-0123456789") as backend:
+                found = await doctor(backend, profile="reflection-70b")
+            sent = server.requests[0].json
+        assert name in names(found), str(found)
+        assert sent["system"].startswith("You are a world-class")
+        assert {turn["role"] for turn in sent["messages"]} == {"user"}
+
+
+async def test_ollamas_own_address_leads_to_the_other_one() -> None:
+    async with Endpoint(**OLLAMA, shown={"parameters": "num_ctx 8192"}).server() as server:
+        found = await doctor(f"{server.root}/api")
+        assert found.url == server.url
+    assert found.sound, str(found)
 
 
 LATE = {
