@@ -42,7 +42,7 @@ class Runner:
         return new_cache(self._model.config, shared=self.shared)
 
     def read(self, cache: Any, tokens: Sequence[Sequence[int]], lengths: Sequence[int]) -> Tensor:
-        """Logits after ``tokens``, which end rows of ``lengths`` tokens; shorter ones are filled."""
+        """Logits after ``tokens``, which end rows of ``lengths`` tokens; short ones are filled."""
         width, whole = max(map(len, tokens)), max(lengths)
         ids = torch.tensor([[0] * (width - len(t)) + list(t) for t in tokens])
         given: dict[str, Any] = {**self._fixed, "input_ids": ids.to(self.device)}
@@ -99,7 +99,9 @@ class Batch:
             if row.seen is not None:
                 row.seen[token] = True
         # the one moment of a step at which the device is waited for
-        done = [row for row, token in zip(self.rows, tokens.tolist(), strict=True) if row.take(token)]
+        done = [
+            row for row, token in zip(self.rows, tokens.tolist(), strict=True) if row.take(token)
+        ]
         for row in done:
             row.relay.end()
         self.leave(done)

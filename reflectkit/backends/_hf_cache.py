@@ -36,6 +36,8 @@ class Slab(Layer):
     A step writes into it; the layer that it stands in for copies everything at every step.
     """
 
+    is_initialized: bool
+
     def __init__(self, **_: Any) -> None:
         super().__init__()
         self._room: list[Tensor] = []

@@ -41,6 +41,7 @@ class Source:
     quantization_config: Any = None
     chat_template: str | None = None
     context: int | None = None
+    threads: int | None = None
     local_files_only: bool = True
     trust_remote_code: bool = False
     more: Mapping[str, Any] = field(default_factory=dict, repr=False)
@@ -61,6 +62,8 @@ def load(source: Source) -> Loaded:
         raise ConfigurationError(
             f"The transformers backend cannot be loaded: {error}.", hint=_INSTALL
         ) from error
+    if source.threads:
+        _set_threads(source.threads)
     model, tokenizer = _pair(source)
     model.eval()
     _check_vocabulary(model, tokenizer)
@@ -74,6 +77,12 @@ def load(source: Source) -> Loaded:
         sampling=_sampling(getattr(model, "generation_config", None)),
     )
     return Loaded(Runner(model), habits)
+
+
+def _set_threads(threads: int) -> None:
+    import torch
+
+    torch.set_num_threads(threads)
 
 
 def _pair(source: Source) -> tuple[Any, Any]:

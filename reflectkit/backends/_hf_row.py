@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..errors import BackendStatus
@@ -30,7 +29,7 @@ class Habits:
     context: int
     dialect: Dialect
     ends: frozenset[int] = frozenset()
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
 
 
 class Row:
@@ -56,6 +55,7 @@ class Row:
         self._stop = StopFilter(ask.stop)
         self.completion = 0
         self.last = self.prompt[-1] if self.prompt else 0
+        self.over = False
         #: which tokens occurred, kept by the batch for the penalty on repetition
         self.seen: Any = None
 
@@ -103,8 +103,11 @@ class Row:
 
     def _put(self, text: str, finish: FinishReason | None = None) -> None:
         thinking = self._guide.thinking or None if finish else None
+        self.over = finish is not None
         usage = Usage(prompt=len(self.prompt), completion=self.completion, thinking=thinking)
         self.relay.put(Chunk(text, usage=usage, finish=finish, model=self._habits.name))
+        if self.over:
+            self.relay.end()
 
 
 def _limit(prompt: int, wanted: int | None, context: int) -> int:
@@ -121,8 +124,7 @@ def _limit(prompt: int, wanted: int | None, context: int) -> int:
 
 def _opened(rendered: str, dialect: Dialect) -> str:
     """The opening tag of thinking, if the chat template has put it at the prompt's end."""
-    from ..protocol.render import marks
-
-    opener = marks("thinking", dialect)[0]
-    return opener if opener and rendered.rstrip().endswith(opener) else ""
-
+    found = dialect.sections.get("thinking")
+    names = found.open if found else ()
+    openers = map("<{}>".format, names) if dialect.match == "xml" else names
+    return next((o for o in openers if rendered.rstrip().endswith(o.rstrip())), "")

@@ -22,10 +22,10 @@ class Text:
 
     def __init__(self, tokenizer: Any, chat_template: str | None = None) -> None:
         self._tokenizer = tokenizer
-        self._template = chat_template or getattr(tokenizer, "chat_template", None)
+        self._template = {"chat_template": chat_template} if chat_template else {}
         self._lock = threading.Lock()
         self._pieces: list[str] | None = None
-        if not self._template:
+        if not (chat_template or getattr(tokenizer, "chat_template", None)):
             raise ConfigurationError(
                 "The model's tokenizer has no chat template.",
                 hint="Pass the model's own as chat_template=; a wrong one ruins every answer.",
@@ -35,7 +35,7 @@ class Text:
         """The prompt as text, without the prefix. Raises ``BackendStatus`` (400)."""
         messages = [dict(m) for m in ask.messages]
         fixed = {"tokenize": False, "add_generation_prompt": True}
-        given = {"chat_template": self._template, **ask.template, **fixed}
+        given = {**self._template, **ask.template, **fixed}
         try:
             with self._lock:
                 text: str = self._tokenizer.apply_chat_template(messages, **given)

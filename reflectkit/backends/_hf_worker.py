@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import BackendError, BackendWireError, ConfigurationError, ReflectKitError
 
 if TYPE_CHECKING:
-    from ..messages import Chunk
     from ._hf_ask import Ask
     from ._hf_batch import Batch, Runner
     from ._hf_row import Habits, Row
@@ -129,16 +128,22 @@ class Worker:
 
     def _begin(self) -> None:
         """Let waiting jobs in, and read the prompts of as many rows as one pass may."""
-        for job in self._admitted():
+        jobs = self._admitted()
+        if not jobs and not self._rows:
+            return
+        loaded = self._ready(jobs)
+        if loaded is None:
+            return
+        for job in jobs:
             try:
-                self._enter(job)
+                self._enter(job, loaded)
             except Exception as error:  # noqa: BLE001  # it is raised again where it is awaited
                 job.relay.end(_fault(error))
-        if not self._rows or self.loaded is None:
+        if not self._rows:
             return
         from ._hf_batch import Batch, together
 
-        runner = self.loaded.runner
+        runner = loaded.runner
         rows = [self._rows.popleft() for _ in range(together(self._rows, runner.shared))]
         with self._guarded(rows):
             self._merge(Batch(runner, rows))
@@ -152,18 +157,29 @@ class Worker:
                 room -= found[-1].ask is not None
             return found
 
-    def _enter(self, job: _Job) -> None:
+    def _ready(self, jobs: list[_Job]) -> Loaded | None:
+        """The model; where it cannot be loaded, all who wait are told, and may ask again."""
+        if self.loaded is None:
+            try:
+                self.loaded = self._load()
+            except Exception as error:  # noqa: BLE001  # it is raised again where it is awaited
+                with self._wake:
+                    jobs += self._jobs
+                    self._jobs.clear()
+                for job in jobs:
+                    job.relay.end(_fault(error))
+        return self.loaded
+
+    def _enter(self, job: _Job, loaded: Loaded) -> None:
         if job.relay.cancelled:
             return
-        if self.loaded is None:
-            self.loaded = self._load()
         if job.ask is None:
-            job.relay.put(self.loaded)
+            job.relay.put(loaded)
             job.relay.end()
             return
         from ._hf_row import Row
 
-        self._rows.append(Row(job.ask, self.loaded.habits, job.relay))
+        self._rows.append(Row(job.ask, loaded.habits, job.relay))
 
     def _merge(self, batch: Batch) -> None:
         if not batch.rows:
@@ -196,7 +212,8 @@ class Worker:
         except Exception as raised:  # noqa: BLE001  # it is raised again where it is awaited
             error = _fault(raised)
         for row in rows:
-            row.relay.end(error)
+            if not row.over:
+                row.relay.end(error)
         for batch in self._batches:
             if any(row in rows for row in batch.rows):
                 batch.rows = []

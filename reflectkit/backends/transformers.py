@@ -9,7 +9,7 @@ import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError
 from ..messages import Chunk, Request
@@ -17,6 +17,7 @@ from ..models import profile_for
 from ..protocol.dialects import find_dialect
 from ._hf_ask import ask
 from ._hf_load import Source, check_installed, load
+from ._hf_memory import Memory, memory
 from ._hf_worker import Worker
 from .base import Capabilities
 
@@ -24,10 +25,7 @@ if TYPE_CHECKING:
     from ..protocol import Dialect
     from ._hf_worker import Loaded
 
-__all__ = ["TransformersBackend"]
-
-#: how a name of the hub is written: one word, or an owner and a name
-_OF_HUB: Final = 1
+__all__ = ["Memory", "TransformersBackend", "memory"]
 
 
 class TransformersBackend:
@@ -41,8 +39,10 @@ class TransformersBackend:
     anything else, go to ``from_pretrained``. ``tokenizer``: another than the model's own.
     ``chat_template``: Jinja, in place of the tokenizer's. ``max_batch``: answers at the same time;
     further ones wait. ``context``: tokens that one prompt and its answer may have together
-    (default: what the model was trained for, at most 8192). ``thinking_cap`` and ``thinking_min``:
-    how many tokens of thinking an answer may and must have, where a request says nothing.
+    (default: what the model was trained for, at most 8192). ``threads``: of the processor, for
+    all that torch does in this process (default: its own choice). ``thinking_cap`` and
+    ``thinking_min``: how many tokens of thinking an answer may and must have, where a request says
+    nothing.
     ``dialect``: how the model marks thinking (default: as known for its name). ``name``: under
     which it is known, where the folder's says nothing.
 
@@ -69,6 +69,7 @@ class TransformersBackend:
         chat_template: str | None = None,
         max_batch: int = 8,
         context: int | None = None,
+        threads: int | None = None,
         thinking_cap: int | None = None,
         thinking_min: int = 0,
         dialect: str | Dialect | None = None,
@@ -77,7 +78,7 @@ class TransformersBackend:
         trust_remote_code: bool = False,
         load: Mapping[str, Any] | None = None,
     ) -> None:
-        _check_at_least(max_batch=(max_batch, 1), context=(context, 32))
+        _check_at_least(max_batch=(max_batch, 1), context=(context, 32), threads=(threads, 1))
         _check_at_least(thinking_cap=(thinking_cap, 0), thinking_min=(thinking_min, 0))
         check_installed()
         self.model = name or _name(model)
@@ -92,6 +93,7 @@ class TransformersBackend:
             quantization_config=quantization_config,
             chat_template=chat_template,
             context=context,
+            threads=threads,
             local_files_only=local_files_only,
             trust_remote_code=trust_remote_code,
             more=dict(load or {}),
