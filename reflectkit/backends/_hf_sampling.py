@@ -32,23 +32,35 @@ class Draw:
 
 
 def pick(logits: Tensor, draws: Sequence[Draw]) -> Tensor:
-    """The token ids, one for each row of ``logits`` (rows by vocabulary)."""
+    """The token ids, one for each row of ``logits`` (rows by vocabulary; may be written over)."""
     scores = logits.float()
     _penalise(scores, draws)
     _ban(scores, draws)
     tokens = scores.argmax(-1)
-    hot = [d.sampling.temperature > 0 for d in draws]
-    if any(hot):
-        drawn = _drawn(_filtered(scores, draws), draws)
-        tokens = drawn if all(hot) else torch.where(_column(hot, scores)[:, 0], drawn, tokens)
+    if any(d.sampling.temperature for d in draws):
+        knobs = _Knobs(draws, scores.device)
+        tokens = torch.where(knobs.hot[:, 0], _drawn(_filtered(scores, knobs), knobs), tokens)
     for row, draw in enumerate(draws):
         if draw.forced is not None:
             tokens[row] = draw.forced
     return tokens
 
 
-def _column(values: Sequence[float], like: Tensor) -> Tensor:
-    return torch.tensor(values, device=like.device).unsqueeze(1)
+class _Knobs:
+    """The knobs of all rows, a column each, brought to the device at once."""
+
+    def __init__(self, draws: Sequence[Draw], device: Any) -> None:
+        table = torch.tensor([_line(d) for d in draws], dtype=torch.float64).to(device)
+        temperature, self.top_k, self.top_p, self.min_p, self.uniform = table.split(1, dim=1)
+        self.hot = temperature > 0
+        self.temperature = torch.where(self.hot, temperature, 1.0).float()
+        self.sorts = any(d.sampling.top_k or d.sampling.top_p < 1 for d in draws)
+        self.floors = any(d.sampling.min_p for d in draws)
+
+
+def _line(draw: Draw) -> tuple[float, ...]:
+    knobs = draw.sampling
+    return (knobs.temperature, knobs.top_k or torch.inf, knobs.top_p, knobs.min_p, draw.uniform)
 
 
 def _penalise(scores: Tensor, draws: Sequence[Draw]) -> None:
@@ -66,31 +78,27 @@ def _ban(scores: Tensor, draws: Sequence[Draw]) -> None:
             scores[row, torch.tensor(banned, device=scores.device)] = -torch.inf
 
 
-def _filtered(scores: Tensor, draws: Sequence[Draw]) -> Tensor:
+def _filtered(scores: Tensor, knobs: _Knobs) -> Tensor:
     """Probabilities (not summing to 1): temperature, then top_k, top_p and min_p, each on what the
     one before left. They keep their places, so that a row is drawn alike beside any others."""
-    knobs = [d.sampling for d in draws]
-    chance = (scores / _column([k.temperature or 1.0 for k in knobs], scores)).softmax(-1)
-    if any(k.top_k or k.top_p < 1 for k in knobs):
+    chance = (scores / knobs.temperature).softmax(-1)
+    if knobs.sorts:
         ordered, places = chance.sort(dim=-1, descending=True)
-        size = scores.shape[-1]
-        most = _column([k.top_k or size for k in knobs], scores)
-        ordered = ordered.masked_fill(torch.arange(size, device=scores.device) >= most, 0.0)
-        before = ordered.cumsum(-1) - ordered
-        share = _column([k.top_p for k in knobs], scores) * ordered.sum(-1, keepdim=True)
-        # the likeliest stays in any case; of a share of 1 nothing is cut, not even by rounding
-        out = (before >= share) & (_column([k.top_p for k in knobs], scores) < 1)
+        rank = torch.arange(scores.shape[-1], device=scores.device)
+        ordered = ordered.masked_fill(rank >= knobs.top_k, 0.0)
+        before = ordered.double().cumsum(-1) - ordered
+        # of a share of 1 nothing is cut, not even by rounding, and the likeliest stays in any case
+        out = (before >= knobs.top_p * ordered.sum(-1, keepdim=True)) & (knobs.top_p < 1)
         out[:, 0] = False
         chance = torch.zeros_like(chance).scatter_(1, places, ordered.masked_fill(out, 0.0))
-    if any(k.min_p for k in knobs):
-        least = _column([k.min_p for k in knobs], scores) * chance.amax(-1, keepdim=True)
+    if knobs.floors:
+        least = knobs.min_p * chance.amax(-1, keepdim=True)
         chance = chance.masked_fill(chance < least, 0.0)
     return chance
 
 
-def _drawn(chance: Tensor, draws: Sequence[Draw]) -> Tensor:
+def _drawn(chance: Tensor, knobs: _Knobs) -> Tensor:
     """Where each row's number falls in its sums of chances; double, as vocabularies are large."""
     sums = chance.double().cumsum(-1)
-    point = torch.tensor([d.uniform for d in draws], dtype=torch.float64, device=chance.device)
-    found = torch.searchsorted(sums, point.unsqueeze(1) * sums[:, -1:], right=True)
+    found = torch.searchsorted(sums, knobs.uniform * sums[:, -1:], right=True)
     return found.squeeze(1).clamp(max=chance.shape[-1] - 1)

@@ -222,7 +222,7 @@ def _checked(model: Any) -> Any:
         )
     text = os.fspath(model)
     path = Path(text).expanduser()
-    if path.is_dir():
+    if text and path.is_dir():
         if not (path / "config.json").exists():
             raise ConfigurationError(
                 f"The folder {text} holds no config.json.",
