@@ -7,10 +7,10 @@ whether it is one token or several, and in every dialect.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ..events import SectionEnded, SectionStarted
+from ..events import SectionDelta, SectionEnded, SectionStarted
 from ..protocol import Parser
 from ..protocol.closing import closing
 from ..protocol.render import marks
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Guide", "Vocabulary"]
 
 _THOUGHT: Final = ("thinking", "reflection")
+#: characters of the text's end that are kept: more than the longest marker has
+_TAIL: Final = 64
 
 
 class Vocabulary(Protocol):
@@ -107,14 +109,12 @@ class Guide:
             self.thinking += self._held
         if inside or events:
             self._held = 0
-        self.body += inside and bool(self._open) and not forced
-        if self._ends:
-            self._tail = (self._tail + text)[-self._longest :]
+        # a token that shows that thinking began may be the first inside: some openers are certain
+        # only with what follows them
+        first = began and _text(events, self._open) == text
+        self.body += bool(self._open) and (inside or first) and not forced
+        self._tail = (self._tail + text)[-_TAIL:]
         self._check()
-
-    @property
-    def _longest(self) -> int:
-        return max(map(len, self._ends))
 
     def _follow(self, events: list[ProtocolEvent]) -> bool:
         """Keep track of what is open; whether thinking began."""
@@ -131,7 +131,21 @@ class Guide:
         spent = self._cap is not None and self.body >= self._cap
         if spent and self._open and not self._queue:
             text = closing(self._dialect, tuple(self._open.values()))
-            self._queue.extend(self._vocabulary.encode(text))
+            begun = _overlap(self._tail, text)
+            self._queue.extend(self._vocabulary.encode(text[begun:]))
+
+
+def _text(events: Iterable[ProtocolEvent], places: Container[int]) -> str:
+    """What was said in the sections at ``places``."""
+    deltas = (e for e in events if isinstance(e, SectionDelta) and e.index in places)
+    return "".join(e.text for e in deltas)
+
+
+def _overlap(before: str, text: str) -> int:
+    """How much of ``text`` stands at the end of ``before`` already, two characters at least: one
+    alone may be anything."""
+    sizes = range(min(len(before), len(text)), 1, -1)
+    return next((size for size in sizes if before.endswith(text[:size])), 0)
 
 
 def _ends(dialect: Dialect) -> tuple[str, ...]:

@@ -93,7 +93,7 @@ class _Numbers:
 
     def __init__(self, config: Any) -> None:
         if isinstance(config, str | os.PathLike):
-            config = json.loads((Path(config) / "config.json").read_text("utf-8"))
+            config = _read(Path(config))
         self._found: Mapping[str, Any] = config if isinstance(config, Mapping) else vars(config)
         other = next((name for name in _OTHERS if self._found.get(name)), None)
         if other:
@@ -111,6 +111,15 @@ class _Numbers:
     def get(self, name: str) -> int:
         """The number, or 0."""
         return int(self._found.get(name) or 0)
+
+
+def _read(folder: Path) -> Any:
+    try:
+        return json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(
+            f"There is no config.json to read in {folder} ({type(error).__name__})."
+        ) from error
 
 
 def _known() -> str:
