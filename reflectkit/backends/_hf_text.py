@@ -24,7 +24,8 @@ class Text:
         self._tokenizer = tokenizer
         self._template = {"chat_template": chat_template} if chat_template else {}
         self._lock = threading.Lock()
-        self._pieces: list[str] | None = None
+        #: what single tokens are, as far as somebody asked: every step asks for some
+        self._singles: dict[int | None, str] = {}
         if not (chat_template or getattr(tokenizer, "chat_template", None)):
             raise ConfigurationError(
                 "The model's tokenizer has no chat template.",
@@ -56,26 +57,25 @@ class Text:
 
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ``ids``, special tokens included."""
+        single = ids[0] if len(ids) == 1 else None
+        if single in self._singles:
+            return self._singles[single]
         with self._lock:
             text: str = self._tokenizer.decode(
                 list(ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
             )
+        if single is not None:
+            self._singles[single] = text
         return text
 
     def beginning(self, text: str) -> list[int]:
         """The tokens whose text begins with ``text``."""
-        return [i for i, piece in enumerate(self._all()) if piece.startswith(text)]
+        return [i for i in range(len(self._tokenizer)) if self.decode([i]).startswith(text)]
 
     def special(self, ids: Sequence[int]) -> list[int]:
         """Those of ``ids`` that are special tokens of this vocabulary."""
         added: Mapping[int, Any] = self._tokenizer.added_tokens_decoder
         return [i for i in ids if i in added and added[i].special]
-
-    def _all(self) -> list[str]:
-        """The text of every token, made when first needed."""
-        if self._pieces is None:
-            self._pieces = [self.decode([i]) for i in range(len(self._tokenizer))]
-        return self._pieces
 
 
 class Detokenizer:
