@@ -33,7 +33,7 @@ if TYPE_CHECKING:
         SectionEnded,
         SectionStarted,
     )
-    from .messages import Chunk, Message, Request, ToolCall, Usage
+    from .messages import Chunk, Message, ReasoningBudget, Request, ToolCall, Usage
     from .reply import Attempt, Issue, Reply, Section, Summary, Transcript, Verdict
     from .stream import ReplyStream
     from .sync import SyncClient
@@ -60,6 +60,7 @@ __all__ = [
     "Message",
     "MissingCapability",
     "ProtocolError",
+    "ReasoningBudget",
     "ReflectKitError",
     "Reply",
     "ReplyStream",
@@ -108,7 +109,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "SectionEnded",
         "SectionStarted",
     ),
-    "messages": ("Chunk", "Message", "Request", "ToolCall", "Usage"),
+    "messages": ("Chunk", "Message", "ReasoningBudget", "Request", "ToolCall", "Usage"),
     "protocol": ("protocol",),
     "reply": ("Attempt", "Issue", "Reply", "Section", "Summary", "Transcript", "Verdict"),
     "stream": ("ReplyStream",),

@@ -11,7 +11,7 @@ from .conversation import Prompt, asked, conversation, neutral
 from .correction.policy import single
 from .engine import Plan, Run
 from .errors import ConfigurationError
-from .messages import Message, Request
+from .messages import Message, ReasoningBudget, Request
 from .modes import ModeChoice, Setup, setup
 from .options import Options, Settings, changed, checked
 from .protocol import neutralise
@@ -62,11 +62,13 @@ class Client:
     ``plain`` (no reflection asked) or ``auto``, from what is known about the model. ``show``:
     ``full``, ``summary`` or ``hidden`` thinking. ``dialect``: how the model marks its sections,
     where it is not the one known for the model. ``system``: a system text, beside the mode's.
-    ``temperature``, ``top_p``, ``max_tokens``, ``seed`` and ``stop`` go to the model; what is left
-    out is the model's own advice, then the server's default. ``timeout`` (seconds for a call) and
-    ``retries`` belong to a URL, as does ``api_key``. ``extra``: fields for the wire body.
-    ``policy``: how often to ask and when to stop. ``variant``: which of ``protocol.PROMPTED`` asks
-    for reflection in prompted mode (``v1-format`` leaves tasks with a fixed format alone).
+    ``temperature``, ``top_p``, ``max_tokens``, ``seed`` and ``stop`` go to the model; what is
+    left out is the model's own advice, then the server's default. ``reasoning``: how much the
+    model may think, in its server's own fields; what the server has no field for is refused.
+    ``timeout`` (seconds for a call) and ``retries`` belong to a URL, as does ``api_key``.
+    ``extra``: fields for the wire body. ``policy``: how often to ask and when to stop.
+    ``variant``: which of ``protocol.PROMPTED`` asks for reflection in prompted mode
+    (``v1-format`` leaves tasks with a fixed format alone).
     ``prefilled``: whether the server's template puts the opening tag into the prompt, where that is
     not as known for the model.
 
@@ -90,6 +92,7 @@ class Client:
         max_tokens: int | None = None,
         seed: int | None = None,
         stop: str | Sequence[str] = (),
+        reasoning: ReasoningBudget | None = None,
         timeout: float | None = None,
         retries: int | None = None,
         extra: Mapping[str, object] | None = None,
@@ -113,6 +116,7 @@ class Client:
                 max_tokens=max_tokens,
                 seed=seed,
                 stop=stop,
+                reasoning=reasoning,
                 extra=extra,
                 policy=policy,
                 variant=variant,
@@ -239,6 +243,7 @@ def _request(settings: Settings, ready: Setup, messages: tuple[Message, ...]) ->
         top_p=chosen("top_p"),
         seed=settings.seed,
         stop=(*ready.stop, *settings.stop),
+        reasoning=settings.reasoning,
         extra={**ready.extra, **(settings.extra or {})},
     )
 

@@ -23,10 +23,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import _log
+from .backends.base import capabilities_of
 from .budget import accounted
 from .correction.policy import ENDINGS, is_live
 from .display import Display
-from .errors import BackendError, ConfigurationError, ReflectKitError
+from .errors import BackendError, ConfigurationError, MissingCapability, ReflectKitError
 from .events import AttemptEnded, AttemptStarted, Event, ProtocolEvent
 from .messages import Chunk, FinishReason, Request, Usage
 from .reading import Reader, Reading
@@ -228,6 +229,12 @@ def _advance(flow: Generator[Request, Attempt, Reply], attempt: Attempt | None) 
 @asynccontextmanager
 async def _open(backend: Backend, request: Request) -> AsyncIterator[AsyncIterator[Chunk]]:
     """The backend's stream, closed on every way out."""
+    if request.reasoning and capabilities_of(backend).reasoning == frozenset():
+        raise MissingCapability(
+            f"{type(backend).__name__} cannot be told how much to think.",
+            capability="reasoning",
+            hint="Leave reasoning= out; max_tokens caps thinking and answer together.",
+        )
     stream: Any = backend.stream(request)
     if not hasattr(stream, "__aiter__"):
         if hasattr(stream, "close"):

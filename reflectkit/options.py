@@ -9,6 +9,7 @@ from sys import float_info
 from typing import TYPE_CHECKING, Any, TypedDict, get_args
 
 from .errors import ConfigurationError
+from .messages import ReasoningBudget
 from .modes import ModeChoice
 from .protocol.prompts import PROMPTED
 from .visibility import Show
@@ -33,6 +34,7 @@ class Options(TypedDict, total=False):
     max_tokens: int | None
     seed: int | None
     stop: str | Sequence[str]
+    reasoning: ReasoningBudget | None
     extra: Mapping[str, object] | None
     policy: Policy | None
     variant: str
@@ -61,6 +63,7 @@ class Settings:
     max_tokens: int | None = None
     seed: int | None = None
     stop: str | Sequence[str] = ()
+    reasoning: ReasoningBudget | None = None
     extra: Mapping[str, object] | None = None
     policy: Policy | None = None
     variant: str = "v1"
@@ -94,6 +97,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "max_tokens": (lambda v: _is_int(v) and v > 0, "a whole number above 0"),
     "seed": (_is_int, "a whole number"),
     "stop": (_are_texts, "a text or several, none of them empty"),
+    "reasoning": (lambda v: isinstance(v, ReasoningBudget), "a ReasoningBudget"),
     "extra": (lambda v: isinstance(v, Mapping), "a mapping of fields for the wire"),
     "policy": (lambda v: callable(getattr(v, "flow", None)), "an object with flow(request)"),
     "variant": (lambda v: isinstance(v, str) and v in PROMPTED, "one of " + ", ".join(PROMPTED)),

@@ -13,7 +13,18 @@ from typing import Any, Final, Literal, get_args
 from ..errors import ConfigurationError, MissingCapability
 from ..messages import Effort, ReasoningBudget, Request
 
-__all__ = ["KINDS", "UNKNOWN", "Continues", "Knobs", "ServerKind", "Tokenizer", "recognised"]
+__all__ = [
+    "KINDS",
+    "MESSAGES",
+    "OLLAMA",
+    "UNKNOWN",
+    "Continues",
+    "Knobs",
+    "ServerKind",
+    "Tokenizer",
+    "merged",
+    "recognised",
+]
 
 #: How a server goes on from ``Request.prefix``: not at all; with vLLM's and SGLang's two flags; by
 #: itself from a trailing assistant message, which it repeats in its answer (llama.cpp).
@@ -31,7 +42,7 @@ class Knobs:
 
     ``efforts``: the words that it knows. ``on`` and ``off``: the values of its switch.
     ``least``: the smallest budget that it takes, in tokens. ``either``: a budget or an effort.
-    ``beside``: what goes with a budget.
+    ``one``: switch and effort are one field. ``beside``: what goes with a budget.
     """
 
     tokens: Path = ()
@@ -42,13 +53,18 @@ class Knobs:
     off: Any = False
     least: int = 0
     either: bool = False
+    one: bool = False
     beside: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> dict[str, Path]:
+        """The field for each part of a ``ReasoningBudget``."""
+        return {"tokens": self.tokens, "effort": self.effort, "enabled": self.switch}
 
     @property
     def names(self) -> frozenset[str]:
         """Which parts of a ``ReasoningBudget`` it takes."""
-        has = {"tokens": self.tokens, "effort": self.effort, "enabled": self.switch}
-        return frozenset(name for name, path in has.items() if path)
+        return frozenset(name for name, path in self.paths.items() if path)
 
     def fields(self, request: Request, server: str) -> dict[str, Any]:
         """The fields for ``request.reasoning``.
@@ -67,9 +83,9 @@ class Knobs:
             found = merged(found, self.beside)
         if wanted.effort is not None:
             _put(found, self.effort, wanted.effort)
-        if wanted.enabled is not None:
+        if wanted.enabled is not None and not (self.one and wanted.effort):
             _put(found, self.switch, self.on if wanted.enabled else self.off)
-        _check_once(found, request)
+        _check_once(found, request.extra)
         return found
 
     def _in_its_words(self, wanted: ReasoningBudget) -> ReasoningBudget:
@@ -246,6 +262,21 @@ _KNOWN: Final = (
     ),
 )
 
+#: Anthropic's messages API.
+MESSAGES: Final = Knobs(
+    tokens=("thinking", "budget_tokens"),
+    beside={"thinking": {"type": "enabled"}},
+    least=1024,
+    switch=("thinking", "type"),
+    on="adaptive",
+    off="disabled",
+    effort=("output_config", "effort"),
+    efforts=("low", "medium", "high", "max"),
+)
+#: Ollama's own API: one field says whether, or how hard.
+OLLAMA: Final = Knobs(
+    switch=("think",), effort=("think",), efforts=("low", "medium", "high"), one=True
+)
 #: Every kind by its name.
 KINDS: Final[Mapping[str, ServerKind]] = {kind.name: kind for kind in _KNOWN}
 #: A server that is none of them: nothing beyond the common API is asked of it.
@@ -277,10 +308,13 @@ def _put(fields: dict[str, Any], path: Path, value: object) -> None:
     fields[path[-1]] = value
 
 
-def _check_once(found: Mapping[str, Any], request: Request) -> None:
+def _check_once(found: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
     """The same field in ``extra`` would make it a guess which of the two is meant."""
-    for name, value in found.items():
-        if name in request.extra and not isinstance(value, Mapping):
-            raise ConfigurationError(
-                f"{name} is in extra, and reasoning= says it too.", hint="Leave one of them out."
-            )
+    for name in found.keys() & extra.keys():
+        one, other = found[name], extra[name]
+        if isinstance(one, Mapping) and isinstance(other, Mapping):
+            _check_once(one, other)
+            continue
+        raise ConfigurationError(
+            f"{name} is in extra, and reasoning= says it too.", hint="Leave one of them out."
+        )

@@ -49,6 +49,8 @@ class Settings:
     parallel: int = 4
     gpu_layers: int = 0
     special: bool = False
+    #: the tokens that open and close thinking, or none
+    thinking: tuple[int, int] | None = None
     small: bool = False
     chat_template: str = ""
     verbose: bool = False
@@ -245,6 +247,11 @@ def _params(xllamacpp: Any, settings: Settings, door: _Door) -> Any:
     params.reasoning_format = xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE
     params.cache_prompt = not settings.small  # a reused prompt is rounded a little differently
     params.cache_ram_mib = 0  # else up to 8 GiB of old prompts are kept
+    if settings.thinking:  # what a budget for thinking counts between, and ends with
+        start, end = settings.thinking
+        params.sampling.reasoning_budget_start = [start]
+        params.sampling.reasoning_budget_end = [[end]]
+        params.sampling.reasoning_budget_forced = [end]
     params.fit_params = False  # our numbers stand; llama.cpp must not guess others
     if settings.small:
         _full_precision(xllamacpp, params)

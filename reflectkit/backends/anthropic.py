@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import BackendWireError, MissingCapability
 from ..messages import Request
 from ._chat import ChatStream
 from ._http import Deadline
+from ._kinds import MESSAGES, merged
 from ._messages_wire import MessageReader, body, check_thinking
 from ._remote import RemoteBackend
 from ._retry import Retries, Timeouts
@@ -76,7 +78,12 @@ class AnthropicBackend(RemoteBackend):
     def capabilities(self) -> Capabilities:
         """What this API does."""
         return Capabilities(
-            continues_prefix=self._continues, reports_usage=True, tools=True, images=True
+            continues_prefix=self._continues,
+            reports_usage=True,
+            tools=True,
+            images=True,
+            reasoning=MESSAGES.names,
+            counts_tokens=True,
         )
 
     async def count_tokens(self, request: Request) -> int:
@@ -112,6 +119,8 @@ class AnthropicBackend(RemoteBackend):
             extra=self._extra,
             provider=self.provider,
         )
+        capped = replace(request, max_tokens=fields["max_tokens"])
+        fields = merged(fields, MESSAGES.fields(capped, self._name))
         check_thinking(fields, prefix=bool(request.prefix))
         return fields
 

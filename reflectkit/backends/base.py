@@ -27,8 +27,9 @@ class Capabilities:
     tools: bool = False
     #: content parts that are not text
     images: bool = False
-    #: parts of a ``ReasoningBudget`` that it takes: "tokens", "effort", "enabled"
-    reasoning: frozenset[str] = frozenset()
+    #: parts of a ``ReasoningBudget`` that it takes: "tokens", "effort", "enabled"; None: that is
+    #: known once it was asked, and it refuses by itself what it cannot take
+    reasoning: frozenset[str] | None = frozenset()
     #: ``count_tokens(request)`` counts a prompt's tokens
     counts_tokens: bool = False
 

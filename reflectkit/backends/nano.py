@@ -16,6 +16,7 @@ from ..errors import BackendStatus, BackendWireError, ConfigurationError, Missin
 from ..messages import Chunk, Request, Usage
 from ._cpu import check_cpu
 from ._gguf import Header, read_header
+from ._kinds import Knobs
 from ._wire import ChunkReader, body, read_error, read_timings
 from .base import Capabilities
 
@@ -50,6 +51,7 @@ _WIRE: Final[Mapping[str, Any]] = {"reasoning_format": "none", "timings_per_toke
 #: markers of dialects that are more than one token, by the token that shows them
 _CHANNELS: Final = ("<|channel|>", "<|channel>")
 _CONTROL: Final = 3
+_KNOBS: Final = Knobs(tokens=("reasoning_budget_tokens",))
 _ENDS: Final = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
 _SMALL: Final = 64 << 20
 _CONTEXT: Final = 8192
@@ -80,7 +82,6 @@ class NanoBackend:
     shared by all backends with equal settings.
     """
 
-    capabilities = Capabilities(continues_prefix=True, reports_usage=True, seeds=True)
     #: the model's name; "" only in a report of why there is none
     model = ""
 
@@ -106,6 +107,8 @@ class NanoBackend:
         _check_engine()
         self.context = _context(header, context)
         self._ends = _visible_ends(header)
+        thinking = _thinking_tokens(header)
+        self._knobs = _KNOBS if thinking else Knobs()
         from ._llama import Lease, Settings
 
         settings = Settings(
@@ -116,6 +119,7 @@ class NanoBackend:
             parallel=parallel,
             gpu_layers=gpu_layers,
             special=bool(self._ends),
+            thinking=thinking,
             small=_is_small(self.path),
             chat_template=chat_template or "",
             verbose=verbose,
@@ -126,6 +130,13 @@ class NanoBackend:
 
     def __repr__(self) -> str:
         return f"NanoBackend({self.model!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What llama.cpp does with this model. A budget for thinking needs tags of one token."""
+        return Capabilities(
+            continues_prefix=True, reports_usage=True, seeds=True, reasoning=self._knobs.names
+        )
 
     async def stream(self, request: Request, /) -> AsyncIterator[Chunk]:
         """Answer ``request``; closing the generator stops llama.cpp at its next token.
@@ -212,6 +223,7 @@ class NanoBackend:
             standing["top_p"] = request.top_p
         if request.seed is not None:
             standing["seed"] = request.seed % _SEEDS
+        standing |= self._knobs.fields(request, repr(self))
         if self._ends:
             standing["stop"] = [*request.stop, *self._ends]
         return body(request, model=self.model, extra=standing)
@@ -312,6 +324,21 @@ def _markers() -> Iterator[str]:
         for section in dialect.sections.values():
             for marker in (*section.open, *section.close):
                 yield from (f"<{marker}>", f"</{marker}>") if dialect.match == "xml" else (marker,)
+
+
+def _thinking_tokens(header: Header) -> tuple[int, int] | None:
+    """The tokens that open and close thinking, if the vocabulary has such a pair."""
+    from ..protocol import DIALECTS
+
+    ids = {token: i for i, token in enumerate(header.array("tokenizer.ggml.tokens"))}
+    for dialect in DIALECTS.values():
+        section = dialect.sections.get("thinking")
+        form = ("<{}>", "</{}>") if dialect.match == "xml" else ("{}", "{}")
+        for pair in zip(section.open, section.close, strict=False) if section else ():
+            start, end = (ids.get(f.format(tag)) for f, tag in zip(form, pair, strict=True))
+            if start is not None and end is not None:
+                return start, end
+    return None
 
 
 def _visible_ends(header: Header) -> tuple[str, ...]:

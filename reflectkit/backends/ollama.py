@@ -12,6 +12,7 @@ from ..errors import ConfigurationError, MissingCapability
 from ..messages import Chunk, FinishReason, Message, Request, ToolCall, Usage
 from ._chat import ChatStream
 from ._filters import StopFilter
+from ._kinds import OLLAMA
 from ._remote import RemoteBackend
 from ._retry import Retries, Timeouts
 from ._secrets import Address, Secrets, hidden
@@ -96,6 +97,7 @@ class OllamaBackend(RemoteBackend):
             seeds=True,
             tools=True,
             images=True,
+            reasoning=OLLAMA.names,
         )
 
     def _check(self, request: Request) -> None:
@@ -121,6 +123,7 @@ class OllamaBackend(RemoteBackend):
             "options": {k: v for k, v in options.items() if v is not None} or None,
             **extra,
         }
+        fields |= OLLAMA.fields(request, self._name)
         return {key: value for key, value in fields.items() if value is not None}
 
     def _reader(self, content_type: str, request: Request) -> ChatStream:

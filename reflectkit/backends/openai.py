@@ -129,7 +129,7 @@ class OpenAIBackend(RemoteBackend):
             seeds=kind.seeds,
             tools=kind.tools,
             images=kind.images,
-            reasoning=kind.knobs.names,
+            reasoning=kind.knobs.names if self._kind else None,
             counts_tokens=kind.tokenizer is not None,
         )
 
@@ -174,9 +174,9 @@ class OpenAIBackend(RemoteBackend):
             try:
                 await self._models(deadline)
             except BackendStatus as error:
-                # it lists no models, or not to us: the request itself will tell
+                # it lists no models, or not to us, or not now
                 if error.retryable:
-                    raise
+                    return self._known
             self._kind = self._kind or UNKNOWN
         return self._kind
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Mapping
+from dataclasses import replace
 from typing import Any, Final, Literal
 
 from ..errors import (
@@ -21,6 +22,7 @@ from ..errors import (
 from ..messages import Chunk, Request
 from . import _messages_wire, _wire
 from ._chat import AnswerReader
+from ._kinds import MESSAGES, UNKNOWN, merged, recognised
 from ._retry import is_safe_status, parse_retry_after
 from ._secrets import hidden
 from .base import Capabilities
@@ -107,6 +109,9 @@ class SDKBackend:
         self._extra = extra
         self._max_tokens = max_tokens
         self._continues = continues
+        host = getattr(getattr(client, "base_url", ""), "host", "")
+        known = recognised(host=host) or UNKNOWN
+        self._knobs = MESSAGES if package == "anthropic" else known.knobs
         self.model = model
 
     def __repr__(self) -> str:
@@ -126,6 +131,7 @@ class SDKBackend:
             seeds=self._package == "openai",
             tools=True,
             images=True,
+            reasoning=self._knobs.names,
         )
 
     async def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
@@ -140,8 +146,8 @@ class SDKBackend:
         try:
             answer = await self._create(fields)
             async for event in answer:
-                data = event.model_dump()
-                if fault := reader.fault(data):
+                data = _plain(event)
+                if fault := reader.fault(data) or _no_object(data):
                     failure = BackendWireError(fault.message, status=fault.code)
                     break
                 for chunk in reader.read(data):
@@ -181,12 +187,15 @@ class SDKBackend:
                 extra=self._extra,
                 provider=self.provider,
             )
+            capped = replace(request, max_tokens=fields["max_tokens"])
+            fields = merged(fields, self._knobs.fields(capped, repr(self)))
             _messages_wire.check_thinking(fields, prefix=bool(request.prefix))
             return fields, _messages_wire.MessageReader(stop=request.stop)
         flags = _wire.CONTINUES if request.prefix and self._continues == "flags" else {}
         fields = _wire.body(
             request, model=self.model, extra={**self._extra, **flags}, provider=self.provider
         )
+        fields = merged(fields, self._knobs.fields(request, repr(self)))
         prefix = request.prefix if self._continues == "trailing" else ""
         return fields, _wire.ChunkReader(stop=request.stop, prefix=prefix)
 
@@ -215,7 +224,9 @@ class SDKBackend:
             return BackendUnreachable(words, hint="Is the client's base_url right?")
         if "APIStatusError" in kinds:
             return self._refused(error, words)
-        if "APIError" in kinds or type(error).__module__.startswith(("httpx", "httpcore", "json")):
+        foreign = type(error).__module__.startswith(("httpx", "httpcore"))
+        # a ValueError is bytes that are no text, text that is no JSON, or JSON of another shape
+        if "APIError" in kinds or foreign or isinstance(error, ValueError):
             return BackendWireError(words, hint="The text so far is kept.", retryable=True)
         return None
 
@@ -236,6 +247,15 @@ class SDKBackend:
             if isinstance(secret, str) and len(secret) > 3:
                 text = text.replace(secret, "***")
         return text
+
+
+def _plain(event: Any) -> object:
+    """The event as JSON: the packages check nothing, and may give what is no object of theirs."""
+    return event.model_dump() if hasattr(event, "model_dump") else event
+
+
+def _no_object(data: object) -> _wire.WireFault | None:
+    return None if isinstance(data, Mapping) else _wire.WireFault("The server sent no JSON object.")
 
 
 def _host(client: Any) -> str:

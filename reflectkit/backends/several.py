@@ -1,16 +1,17 @@
 """Several backends as one: the next when one fails, or a second one when the first is slow.
 
-Both are backends themselves, so a client takes them like any other, and they can be nested.
+They are backends themselves, so a client takes them like any other, and they can be nested. And one
+backend several times: a broken answer gone on with, or several answers to one request.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import reduce
-from operator import add, and_
+from operator import add
 from typing import Any, Final
 
 from ..budget import estimate
@@ -18,7 +19,7 @@ from ..errors import BackendError, BackendUnreachable, ConfigurationError
 from ..messages import Chunk, Message, Request, Usage
 from .base import Backend, Capabilities, capabilities_of
 
-__all__ = ["Breaker", "FailoverBackend", "HedgedBackend"]
+__all__ = ["Breaker", "FailoverBackend", "HedgedBackend", "ResumingBackend", "answers"]
 
 _ANSWERER: Final = "answerer"
 #: The loop holds tasks weakly: clean-ups must not be lost.
@@ -101,7 +102,7 @@ class _Several:
         """What all of them can do."""
         each = [capabilities_of(backend) for backend in self._backends]
         names = [f.name for f in fields(Capabilities)]
-        common: dict[str, Any] = {n: reduce(and_, [getattr(c, n) for c in each]) for n in names}
+        common: dict[str, Any] = {n: reduce(_both, [getattr(c, n) for c in each]) for n in names}
         return Capabilities(**{**common, "counts_tokens": False})
 
     async def resolve(self) -> str:
@@ -133,11 +134,11 @@ class _Several:
         return replace(message, payload=message.payload["payload"], provider=_provider(backend))
 
     def _chunk(self, chunk: Chunk, backend: Backend, spent: Sequence[Usage]) -> Chunk:
-        """The chunk: its payload says who sent it, the last one's usage all that was spent."""
+        """The chunk: its payload says who sent it, its usage all that was spent."""
         if chunk.payload is not None:
             marked = {_ANSWERER: self._backends.index(backend), "payload": chunk.payload}
             chunk = replace(chunk, payload=marked)
-        if spent and chunk.finish and chunk.usage:
+        if spent and chunk.usage:
             chunk = replace(chunk, usage=reduce(add, spent, chunk.usage))
         return chunk
 
@@ -227,6 +228,136 @@ class HedgedBackend(_Several):
             await race.close_all_but(None)
 
 
+class ResumingBackend(_Several):
+    """Goes on from where a broken answer stopped, on a backend that continues a prefix.
+
+    When an answer breaks off with a fault that may go better next time, the same backend is asked
+    again with what had come as the prefix, up to ``times`` times for one answer: the reader sees
+    one stream. The usage of all parts is added up. Answers that hold reasoning in a field of its
+    own or tool calls cannot be gone on from: their fault is raised, as is any on a backend that
+    continues no prefix. At a temperature above 0 the rest is another sample, as it would have been.
+    """
+
+    def __init__(self, backend: Backend, *, times: int = 1) -> None:
+        super().__init__((backend,))
+        if times < 1:
+            raise ConfigurationError(f"times is {times!r}.", hint="Give a number from 1 up.")
+        self._times = times
+
+    async def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
+        """Yield one answer. Raises as the backend does, when it cannot be gone on from."""
+        (backend,) = self.backends
+        asked, spent = request, list[Usage]()
+        for left in reversed(range(self._times + 1)):
+            take = _Part(asked)
+            chunks = backend.stream(asked)
+            try:
+                async for chunk in chunks:
+                    take.note(chunk)
+                    yield self._chunk(chunk, backend, spent)
+                return
+            except BackendError as error:
+                following = take.following(request) if left and error.retryable else None
+                if following is None or not capabilities_of(backend).continues_prefix:
+                    raise
+                asked = following
+                spent.append(error.usage or take.usage or _about(take))
+            finally:
+                await _close(chunks)
+
+
+class _Part:
+    """What came of an answer before it broke."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._whole = True
+        self.text = request.prefix
+        self.usage: Usage | None = None
+
+    def note(self, chunk: Chunk) -> None:
+        self.text += chunk.text
+        self._whole = self._whole and not (chunk.reasoning or chunk.tool_calls)
+        self.usage = chunk.usage or self.usage
+
+    @property
+    def written(self) -> int:
+        """About how many tokens came."""
+        return estimate(self.text[len(self._request.prefix) :])
+
+    def following(self, first: Request) -> Request | None:
+        """The request for the rest, within ``first``'s cap; None if there can be none."""
+        cap = self._request.max_tokens
+        written = self.usage.completion if self.usage else self.written
+        left = None if cap is None else cap - written
+        if not self._whole or self.text == first.prefix or (left is not None and left < 1):
+            return None
+        return replace(self._request, prefix=self.text, max_tokens=left)
+
+
+def _about(part: _Part) -> Usage:
+    return Usage(completion=part.written, exact=False)
+
+
+async def answers(
+    backend: Backend, request: Request, n: int, /
+) -> AsyncGenerator[tuple[int, Chunk], None]:
+    """``n`` answers to one request at once: pairs of an answer's number, from 0, and its chunk.
+
+    Each is a request of its own, on every backend alike: servers disagree on ``n`` (some ignore it,
+    some refuse it at temperature 0). A ``seed`` is counted up, so that the answers differ. The
+    first fault ends all of them, and is raised; closing the generator closes them.
+    """
+    if n < 1:
+        raise ConfigurationError(f"n is {n!r}.", hint="Ask for one answer or more.")
+    arrived: asyncio.Queue[tuple[int, Chunk | Exception | None]] = asyncio.Queue(maxsize=n)
+    tasks = [asyncio.ensure_future(_pour(backend, request, i, arrived)) for i in range(n)]
+    try:
+        while n:
+            number, item = await arrived.get()
+            if isinstance(item, Chunk):
+                yield number, item
+            elif item is None:
+                n -= 1
+            else:
+                raise item
+    finally:
+        await _finish(_cancel(tasks))
+
+
+async def _pour(
+    backend: Backend,
+    request: Request,
+    number: int,
+    arrived: asyncio.Queue[tuple[int, Chunk | Exception | None]],
+) -> None:
+    if request.seed is not None:
+        request = replace(request, seed=request.seed + number)
+    chunks = backend.stream(request)
+    try:
+        async for chunk in chunks:
+            await arrived.put((number, chunk))
+        await arrived.put((number, None))
+    except Exception as error:  # noqa: BLE001  # it is raised again by the reader
+        await arrived.put((number, error))
+    finally:
+        await _close(chunks)
+
+
+async def _cancel(tasks: Sequence[asyncio.Future[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _finish(work: Coroutine[Any, Any, None]) -> None:
+    """Run a clean-up to its end even if the caller is cancelled."""
+    closing = asyncio.ensure_future(work)
+    _CLOSING.add(closing)
+    closing.add_done_callback(_CLOSING.discard)
+    await asyncio.shield(closing)
+
+
 @dataclass(eq=False, slots=True)
 class _Lane:
     """One backend's answer, until its first chunk."""
@@ -300,10 +431,7 @@ class _Race:
         losers = [lane for lane in self.lanes if lane is not winner]
         self.lanes = [winner] if winner else []
         if losers:
-            closing = asyncio.ensure_future(_close_lanes(losers))
-            _CLOSING.add(closing)
-            closing.add_done_callback(_CLOSING.discard)
-            await asyncio.shield(closing)
+            await _finish(_close_lanes(losers))
 
 
 async def _close_lanes(lanes: Sequence[_Lane]) -> None:
@@ -327,6 +455,10 @@ def _all_failed(failures: Sequence[BackendError]) -> BackendError:
     last = failures[-1]
     last.failures = tuple(failures)
     return last
+
+
+def _both(one: Any, other: Any) -> Any:
+    return None if one is None or other is None else one & other
 
 
 def _provider(backend: Backend) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, ReflectKitError
@@ -17,6 +19,8 @@ from ._values import error_value, event_value, reply_value, transcript_value, wr
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from ..backends.anthropic import AnthropicBackend
+    from ..backends.ollama import OllamaBackend
     from ..client import Client
     from ..events import Event
     from ..reply import Reply, Summary
@@ -71,19 +75,46 @@ def _prompt(words: list[str]) -> str:
     return prompt
 
 
-def _client(options: Namespace) -> Client:
+def _client(options: Namespace) -> tuple[Client, AnthropicBackend | OllamaBackend | None]:
     from ..client import Client
 
     if options.verbose:
         _log_to_stderr()
     settings: dict[str, Any] = {n: v for n in PASSED if (v := getattr(options, n)) is not None}
-    if options.base_url and not options.api_key:
+    if options.think is not None:
+        settings["reasoning"] = options.think
+    remote = options.base_url or options.api != "openai"
+    if remote and not options.api_key:
         settings["api_key"] = os.environ.get(KEY) or None
-    return Client(options.base_url, **settings)
+    if options.api == "openai":
+        return Client(options.base_url, **settings), None
+    backend = _backend(options, {n: settings.pop(n, None) for n in ("api_key", "timeout")})
+    return Client(backend, **settings), backend
+
+
+def _backend(options: Namespace, wire: dict[str, Any]) -> AnthropicBackend | OllamaBackend:
+    from ..backends.anthropic import AnthropicBackend
+    from ..backends.ollama import OllamaBackend
+
+    where = (options.base_url,) if options.base_url else ()
+    if options.api == "anthropic":
+        return AnthropicBackend(*where, model=options.model or "", **wire)
+    return OllamaBackend(*where, model=options.model or "", **wire)
+
+
+@asynccontextmanager
+async def _opened(options: Namespace) -> AsyncIterator[Client]:
+    client, backend = _client(options)
+    try:
+        async with client:
+            yield client
+    finally:
+        if backend:
+            await backend.aclose()
 
 
 async def _answer(options: Namespace, prompt: str, report: Text | Lines) -> int:
-    async with _client(options) as client, client.stream(prompt) as stream:
+    async with _opened(options) as client, client.stream(prompt) as stream:
         try:
             async for event in stream:
                 report.event(event)

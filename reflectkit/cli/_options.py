@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_args
 
+from ..messages import Effort, ReasoningBudget
 from ._exits import EXITS
 
 __all__ = ["build", "secret"]
@@ -14,6 +15,7 @@ __all__ = ["build", "secret"]
 SHOWS = ("full", "summary", "hidden")
 MODES = ("auto", "trained", "prompted", "plain")
 VARIANTS = ("v1", "v1-format")
+APIS = ("openai", "anthropic", "ollama")
 KEY = "REFLECTKIT_API_KEY"
 
 EPILOG = "exit codes:\n" + "\n".join(f"  {row.code:>3}  {row.meaning}" for row in EXITS)
@@ -121,6 +123,7 @@ def _model(group: argparse._ArgumentGroup) -> None:
         metavar="WHERE",
         help=f"env:NAME or file:PATH (default: env:{KEY})",
     )
+    add("--api", choices=APIS, default="openai", help="what the server speaks (default: openai)")
     add("--timeout", type=_positive, metavar="S", help="seconds for a server's whole answer")
 
 
@@ -130,6 +133,12 @@ def _sampling(group: argparse._ArgumentGroup) -> None:
     add("--temperature", type=_not_negative, metavar="T", help="0 is greedy")
     add("--seed", type=int, metavar="N", help="for repeatable sampling, where the server can")
     add("--max-tokens", type=_count, metavar="N", help="at most this many tokens")
+    add(
+        "--think",
+        type=_thinking,
+        metavar="HOW",
+        help="tokens of thinking at most, 'on', 'off', or an effort (low, medium, high ...)",
+    )
 
 
 def _parse(parser: argparse.ArgumentParser) -> None:
@@ -155,6 +164,18 @@ def _not_negative(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError("must not be negative")
     return value
+
+
+def _thinking(text: str) -> ReasoningBudget:
+    if text in ("on", "off"):
+        return ReasoningBudget(enabled=text == "on")
+    if text.isdecimal():
+        return ReasoningBudget(tokens=int(text))
+    if text not in get_args(Effort):
+        raise argparse.ArgumentTypeError(
+            f"give a number of tokens, on, off, or one of {', '.join(get_args(Effort))}"
+        )
+    return ReasoningBudget(effort=cast("Effort", text))
 
 
 def _count(text: str) -> int:

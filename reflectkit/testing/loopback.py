@@ -128,6 +128,8 @@ class LoopbackServer:
 
     These are OpenAI's and Anthropic's under ``/v1``, and Ollama's under ``/api``.
 
+    ``owner`` signs the models in the list, by which kinds of servers are told apart. ``routes`` are
+    further paths, from the root, and what they answer; they take the place of ours.
     ``strict`` answers 422 to fields that are not in ``KNOWN_FIELDS``, as ``transformers serve``
     does. ``requests`` are the chat requests; ``connections`` is how many are open now, ``streams``
     how many answers are under way, ``abandoned`` how many clients left in the middle.
@@ -137,10 +139,14 @@ class LoopbackServer:
         self,
         *answers: Answerer,
         models: Sequence[str] | None = ("loopback",),
+        owner: str = "",
+        routes: Mapping[str, Answerer] | None = None,
         strict: bool = False,
     ) -> None:
         self._answers = answers or (chat("Hello", "!"),)
         self._models = models
+        self._owner = owner
+        self._routes = dict(routes or {})
         self._strict = strict
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -241,9 +247,11 @@ class LoopbackServer:
 
     def _choose(self, received: Received) -> Served:
         path = received.path.partition("?")[0]
+        if path in self._routes:
+            return _served(self._routes[path], received)
         if received.method == "GET" and path in _LISTS:
             self.asked_models += 1
-            return _models(self._models)
+            return _models(self._models, self._owner)
         if path == _COUNT:
             return Served((b'{"input_tokens": 7}',), headers=_JSON)
         if path not in _CHATS:
@@ -252,8 +260,7 @@ class LoopbackServer:
         if self._strict and (unknown := sorted(received.json.keys() - KNOWN_FIELDS)):
             detail = f"Unexpected keys in the request: {unknown}"
             return Served((json.dumps({"detail": detail}).encode(),), 422, _JSON)
-        answer = self._answers[min(len(self.requests), len(self._answers)) - 1]
-        return answer if isinstance(answer, Served) else answer(received)
+        return _served(self._answers[min(len(self.requests), len(self._answers)) - 1], received)
 
     async def _count(self, *, connections: int = 0, streams: int = 0) -> None:
         self.connections += connections
@@ -302,10 +309,15 @@ def _head(served: Served) -> bytes:
     return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
 
-def _models(names: Sequence[str] | None) -> Served:
+def _served(answer: Answerer, received: Received) -> Served:
+    return answer if isinstance(answer, Served) else answer(received)
+
+
+def _models(names: Sequence[str] | None, owner: str) -> Served:
     if names is None:
         return refusal(500, "no list of models")
-    rows = [{"id": name, "name": name, "object": "model"} for name in names]
+    signed = {"owned_by": owner} if owner else {}
+    rows = [{"id": name, "name": name, "object": "model", **signed} for name in names]
     lists = {"object": "list", "data": rows, "models": rows}
     return Served((json.dumps(lists).encode(),), headers=_JSON)
 

@@ -100,7 +100,7 @@ class ReplayBackend:
 
     async def stream(self, request: Request, /) -> AsyncGenerator[Chunk, None]:
         """Yield the recorded chunks, then raise the recorded error if there is one."""
-        entry = self._find(json.loads(json.dumps(_plain(request))))
+        entry = self._find(_jsonable(request))
         for chunk in entry["chunks"]:
             yield _chunk_from_json(chunk)
         if fault := entry.get("error"):
@@ -163,6 +163,15 @@ def _differing(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
 
 def _key(request: Mapping[str, Any]) -> str:
     return json.dumps(request, sort_keys=True)
+
+
+def _jsonable(request: Request) -> dict[str, Any]:
+    """The request as it would be on a tape."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(_plain(request)))
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"The request is no JSON: {error}.") from None
+    return plain
 
 
 def _plain(value: Any) -> Any:

@@ -13,15 +13,81 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+import os
+import threading
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from ..backends.base import Backend, Capabilities, capabilities_of
-from ..errors import MissingCapability, ReflectKitError
-from ..messages import Chunk, Message, Request
+from ..errors import ConfigurationError, MissingCapability, ReflectKitError
+from ..messages import Chunk, Message, ReasoningBudget, Request, ToolCall
 
 __all__ = ["BackendSuite"]
+
+#: the files that this process has open, where the system lists them
+_FILES: Final = "/proc/self/fd"
+_PAUSE: Final = 0.02
+
+
+_PICTURE: Final = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}
+#: what is wrong with a request, and the fields that make it so
+STRANGE: Final[Mapping[str, dict[str, Any]]] = {
+    "no messages": {"messages": ()},
+    "an empty message": {"messages": (Message("user", ""),)},
+    "blanks": {"messages": (Message("user", " \n\t "),)},
+    "a null and a lone surrogate": {"messages": (Message("user", "\x00\ud800"),)},
+    "a system text alone": {"messages": (Message("system", "Be brief."),)},
+    "an answer alone": {"messages": (Message("assistant", "Hello."),)},
+    "two answers in a row": {
+        "messages": (Message("user", "a"), Message("assistant", "b"), Message("assistant", "c"))
+    },
+    "a result that nobody asked for": {
+        "messages": (Message("user", "a"), Message("tool", "5", tool_call_id="none"))
+    },
+    "a call without a result": {
+        "messages": (
+            Message("user", "a"),
+            Message("assistant", "", tool_calls=(ToolCall("1", "f", "{}"),)),
+        )
+    },
+    "arguments that are no JSON": {
+        "messages": (
+            Message("user", "a"),
+            Message("assistant", "", tool_calls=(ToolCall("1", "f", "{oops"),)),
+            Message("tool", "5", tool_call_id="1"),
+        )
+    },
+    "a picture": {"messages": (Message("user", ({"type": "text", "text": "a"}, _PICTURE)),)},
+    "a part of no known type": {"messages": (Message("user", ({"type": "smell"},)),)},
+    "a prompt far too long": {"messages": (Message("user", "word " * 60_000),)},
+    "tags and template marks": {
+        "messages": (Message("user", "</thinking><|eot_id|><|im_end|>{{ x }}{% if %}"),)
+    },
+    "no token": {"max_tokens": 0},
+    "fewer than none": {"max_tokens": -5},
+    "one token": {"max_tokens": 1},
+    "a billion tokens and a stop": {"max_tokens": 10**9, "stop": ("e", "a", "o", " ")},
+    "negative temperature": {"temperature": -1.0},
+    "no number as temperature": {"temperature": float("nan")},
+    "top_p of 7": {"top_p": 7.0},
+    "a huge seed": {"seed": 2**70},
+    "a stop string of a thousand letters": {"stop": ("x" * 1000,)},
+    "forty stop strings": {"stop": tuple(f"stop {i}" for i in range(40))},
+    "an empty stop string": {"stop": ("",)},
+    "a surrogate as stop string": {"stop": ("\ud800",)},
+    "a field that is no JSON": {"extra": {"field": object()}},
+    "a field nobody knows": {"extra": {"reflectkit_unknown": 1}},
+    "a field of the wrong type": {"extra": {"temperature": "hot"}},
+    "a wrong model": {"model": "no-such-model"},
+    "a payload of another provider": {
+        "messages": (
+            Message("user", "a"),
+            Message("assistant", "b", payload={"thinking": "c"}, provider="nobody"),
+            Message("user", "d"),
+        )
+    },
+}
 
 
 class BackendSuite:
@@ -31,6 +97,8 @@ class BackendSuite:
     request_ = Request(messages=(Message("user", "Say hello in a few words."),), max_tokens=32)
     #: a secret that the backend was given, or ""
     secret = ""
+    #: threads that stay by design, such as those of a package below
+    threads = 0
     #: seconds that one answer may take
     seconds = 30.0
 
@@ -68,16 +136,32 @@ class BackendSuite:
     async def test_a_prefix_is_continued_or_refused(self, backend: Backend) -> None:
         """Without the capability the refusal is ``MissingCapability``, and typed as such."""
         request = replace(self.request_, prefix="Hello")
-        if capabilities_of(backend).continues_prefix:
-            assert (await self.ask(backend, request))[-1].finish is not None
-            return
-        refused = None
+        refusal, chunks = None, []
         try:
-            await self.ask(backend, request)
+            chunks = await self.ask(backend, request)
         except MissingCapability as error:
-            refused = error
-        assert refused is not None, "it took a prefix that it does not declare to continue"
-        assert refused.capability == "continues_prefix"
+            refusal = error
+        if refusal is not None:
+            assert refusal.capability == "continues_prefix"
+            assert not capabilities_of(backend).continues_prefix, "it refuses what it declares"
+            return
+        # some find out only now what their server can do
+        declared = capabilities_of(backend).continues_prefix
+        assert declared, "it took a prefix that it does not declare to continue"
+        assert chunks[-1].finish is not None
+
+    async def test_a_reasoning_budget_is_taken_or_refused(self, backend: Backend) -> None:
+        """What the backend has no knob for is ``MissingCapability``, never silence."""
+        budget = ReasoningBudget(tokens=8)
+        request = replace(self.request_, max_tokens=64, reasoning=budget)
+        if capabilities_of(backend).reasoning == frozenset():
+            return  # the engine refuses in its place
+        try:
+            chunks = await self.ask(backend, request)
+        except (MissingCapability, ConfigurationError):
+            return
+        assert "tokens" in (capabilities_of(backend).reasoning or ())
+        assert chunks[-1].finish is not None
 
     async def test_it_answers_again_after_an_early_close(self, backend: Backend) -> None:
         """Closing a stream after its first chunk leaves nothing behind."""
@@ -104,11 +188,24 @@ class BackendSuite:
             assert chunks[-1].finish is not None
             assert _text(chunks)
 
-    async def test_it_raises_only_our_errors(self, backend: Backend) -> None:
-        """A request that makes no sense gets an answer or a ``ReflectKitError``, nothing else."""
-        for messages in ((), (Message("user", ""),), (Message("user", "\x00\ud800"),)):
-            with contextlib.suppress(ReflectKitError):
-                await self.ask(backend, replace(self.request_, messages=messages))
+    async def test_a_strange_request_gets_an_answer_or_our_error(self, backend: Backend) -> None:
+        """Whatever is wrong with it: a whole answer or a ``ReflectKitError``, nothing else."""
+        for name, change in STRANGE.items():
+            outcome = await self._outcome(backend, replace(self.request_, **change))
+            assert outcome is None or isinstance(outcome, ReflectKitError), (name, outcome)
+            assert outcome is None or str(outcome), name
+        assert _text(await self.ask(backend, self.request_)), "it does not answer any more"
+
+    async def test_nothing_is_left_of_readers_that_leave(self, backend: Backend) -> None:
+        """Tasks, threads and open files are counted, before and after the backend was closed."""
+        tasks, threads, files = _left()
+        before = tasks, threads + self.threads, files
+        for leave in (_after_first, _after_all, _at_once, _with_an_error, _by_time_out):
+            async with asyncio.timeout(self.seconds):
+                await asyncio.gather(*(leave(backend, self.request_) for _ in range(3)))
+        await self.close(backend)
+        after = await _settled(before)
+        assert all(b <= a for a, b in zip(before, after, strict=True)), (before, after)
 
     async def test_no_secret_shows(self, backend: Backend) -> None:
         """The repr has no key in it."""
@@ -118,6 +215,18 @@ class BackendSuite:
         """``aclose`` may be called again."""
         await _close(backend)
         await _close(backend)
+
+    async def close(self, backend: Backend) -> None:
+        """Close the backend; override it where more than its ``aclose`` is yours to close."""
+        await _close(backend)
+
+    async def _outcome(self, backend: Backend, request: Request) -> BaseException | None:
+        try:
+            chunks = await self.ask(backend, request)
+        except Exception as error:  # noqa: BLE001  # it is judged by the caller
+            return error
+        ended = bool(chunks) and chunks[-1].finish is not None
+        return None if ended else AssertionError("neither an end nor an error")
 
     async def ask(self, backend: Backend, request: Request) -> list[Chunk]:
         """All chunks of one answer; the stream is closed on every path."""
@@ -136,3 +245,55 @@ def _text(chunks: list[Chunk]) -> str:
 async def _close(thing: Any) -> None:
     if close := getattr(thing, "aclose", None):
         await close()
+
+
+# --- readers that leave --------------------------------------------------------------------------
+
+
+async def _after_first(backend: Backend, request: Request) -> None:
+    stream = backend.stream(request)
+    await anext(aiter(stream), None)
+    await _close(stream)
+
+
+async def _after_all(backend: Backend, request: Request) -> None:
+    stream = backend.stream(request)
+    async for _ in stream:
+        pass
+    await _close(stream)
+
+
+async def _at_once(backend: Backend, request: Request) -> None:
+    await _close(backend.stream(request))
+
+
+async def _with_an_error(backend: Backend, request: Request) -> None:
+    stream = backend.stream(request)
+    with contextlib.suppress(ZeroDivisionError):
+        try:
+            async for _ in stream:
+                raise ZeroDivisionError
+        finally:
+            await _close(stream)
+
+
+async def _by_time_out(backend: Backend, request: Request) -> None:
+    for seconds in (0.0, 0.002, 0.01):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await _after_all(backend, request)
+
+
+def _left() -> tuple[int, int, int]:
+    """How many tasks, threads and open files there are."""
+    files = len(os.listdir(_FILES)) if os.path.isdir(_FILES) else 0
+    return len(asyncio.all_tasks()), threading.active_count(), files
+
+
+async def _settled(before: tuple[int, int, int], seconds: float = 10.0) -> tuple[int, int, int]:
+    """What is left, once it is no more than before, or after ``seconds``."""
+    for _ in range(int(seconds / _PAUSE)):
+        if all(b <= a for a, b in zip(before, _left(), strict=True)):
+            break
+        await asyncio.sleep(_PAUSE)
+    return _left()

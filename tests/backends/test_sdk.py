@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from reflectkit import Client
+from reflectkit.backends.base import Backend
 from reflectkit.backends.sdk import SDKBackend, from_sdk
 from reflectkit.errors import (
     BackendError,
@@ -53,6 +54,7 @@ async def ask(backend: SDKBackend, request: Request = ASK) -> list[Chunk]:
 @pytest.mark.parametrize("kind", KINDS)
 class TestSuite(BackendSuite):
     secret = KEY
+    threads = 2  # the packages look up in threads what system they are on
 
     @pytest_asyncio.fixture
     async def backend(self, kind: str) -> AsyncIterator[SDKBackend]:
@@ -61,7 +63,11 @@ class TestSuite(BackendSuite):
             LoopbackServer(write("Hello", " there", ", friend")) as server,
             connect(server) as client,
         ):
+            self.client = client
             yield from_sdk(client, model="m")
+
+    async def close(self, backend: Backend) -> None:
+        await self.client.close()
 
 
 @pytest.mark.parametrize("kind", KINDS)

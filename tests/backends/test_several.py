@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 import pytest_asyncio
@@ -12,7 +13,13 @@ from reflectkit import Client
 from reflectkit.backends.anthropic import AnthropicBackend
 from reflectkit.backends.base import Backend, Capabilities
 from reflectkit.backends.openai import OpenAIBackend
-from reflectkit.backends.several import Breaker, FailoverBackend, HedgedBackend
+from reflectkit.backends.several import (
+    Breaker,
+    FailoverBackend,
+    HedgedBackend,
+    ResumingBackend,
+    answers,
+)
 from reflectkit.errors import (
     BackendError,
     BackendStatus,
@@ -25,7 +32,9 @@ from reflectkit.messages import Chunk, Message, Request, Usage
 from reflectkit.testing import (
     BackendSuite,
     LoopbackServer,
+    Received,
     ScriptedBackend,
+    Served,
     anthropic_chat,
     chat,
     refusal,
@@ -304,3 +313,111 @@ def test_bad_arguments() -> None:
         HedgedBackend("http://host", after=1)  # type: ignore[arg-type]
     with pytest.raises(ConfigurationError, match="above 0"):
         HedgedBackend(ScriptedBackend("x"), after=0)
+
+
+# --- one backend several times -------------------------------------------------------------------
+
+
+def words(request: Received) -> Served:
+    """Goes on from a prefix, a letter of the alphabet at a time, to the fifth."""
+    begun = request.json["messages"][-1]
+    done = begun["content"] if begun["role"] == "assistant" else ""
+    return chat(*"abcde"[len(done) :])
+
+
+class TestResumingSuite(BackendSuite):
+    @pytest_asyncio.fixture
+    async def backend(self) -> AsyncIterator[ResumingBackend]:
+        async with (
+            LoopbackServer(chat("Hello", " there", ", friend")) as server,
+            OpenAIBackend(server.url, model="m") as inner,
+            ResumingBackend(inner) as backend,
+        ):
+            yield backend
+
+
+async def test_a_broken_answer_is_gone_on_with() -> None:
+    """One text for the reader, and the usage of both parts."""
+
+    def broken(request: Received) -> Served:
+        return words(request).broken(3, "reset") if len(server.requests) == 1 else words(request)
+
+    async with (
+        LoopbackServer(broken, owner="vllm") as server,
+        OpenAIBackend(server.url, model="m") as inner,
+        ResumingBackend(inner) as backend,
+    ):
+        await inner.kind()
+        chunks = [c async for c in backend.stream(replace(ASK, max_tokens=9))]
+        assert "".join(c.text for c in chunks) == "abcde"
+        assert server.requests[1].json["messages"][-1]["content"] == "ab"
+        assert server.requests[1].json["max_tokens"] == 8
+        usage = chunks[-1].usage
+        assert usage is not None
+        assert usage.completion == 4
+        assert not usage.exact
+        await server.quiet()
+
+
+@pytest.mark.parametrize(
+    ("served", "owner", "times"),
+    [
+        (chat("a", "b").broken(2, "reset"), "", 1),  # it continues no prefix
+        (chat("a", reasoning=["x"]).broken(3, "reset"), "vllm", 1),  # reasoning of its own
+        (chat("a", "b").broken(1, "reset"), "vllm", 3),  # nothing had come
+        (chat("a", "b").broken(2, "reset"), "vllm", 2),  # it breaks again and again
+    ],
+)
+async def test_what_cannot_be_gone_on_with_is_raised(
+    served: Served, owner: str, times: int
+) -> None:
+    async with (
+        LoopbackServer(served, owner=owner) as server,
+        OpenAIBackend(server.url, model="m") as inner,
+        ResumingBackend(inner, times=times) as backend,
+    ):
+        await inner.kind()
+        with pytest.raises(BackendError):
+            [c async for c in backend.stream(ASK)]
+        assert len(server.requests) <= times + 1
+        await server.quiet()
+
+
+async def test_several_answers_to_one_request() -> None:
+    """Each is whole, and a seed is counted up."""
+    async with (
+        LoopbackServer(lambda r: chat(f"seed {r.json['seed']}", "!")) as server,
+        OpenAIBackend(server.url, model="m") as backend,
+    ):
+        texts = dict.fromkeys(range(3), "")
+        ends = []
+        async for number, chunk in answers(backend, replace(ASK, seed=5), 3):
+            texts[number] += chunk.text
+            ends += [number] if chunk.finish else []
+        assert texts == {0: "seed 5!", 1: "seed 6!", 2: "seed 7!"}
+        assert sorted(ends) == [0, 1, 2]
+        with pytest.raises(ConfigurationError, match="one answer or more"):
+            await anext(answers(backend, ASK, 0))
+
+
+async def test_the_first_fault_ends_all_answers() -> None:
+    served = [chat("ok").insert(1, "stall"), refusal(500, "no"), chat("ok").insert(1, "stall")]
+    async with (
+        LoopbackServer(*served) as server,
+        OpenAIBackend(server.url, model="m", retries=0) as backend,
+    ):
+        with pytest.raises(BackendStatus):
+            [pair async for pair in answers(backend, ASK, 3)]
+        await server.quiet(connections=False)
+
+
+async def test_closing_the_answers_closes_each() -> None:
+    async with (
+        LoopbackServer(chat("a", "b").insert(2, "stall")) as server,
+        OpenAIBackend(server.url, model="m") as backend,
+    ):
+        pairs = answers(backend, ASK, 4)
+        assert (await anext(pairs))[1].text == "a"
+        await pairs.aclose()
+        await server.quiet()
+        assert len(asyncio.all_tasks()) < 9

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import anthropic
+import openai
 import pytest
 
 from reflectkit.backends.anthropic import AnthropicBackend
+from reflectkit.backends.function import FunctionBackend
 from reflectkit.backends.ollama import OllamaBackend
 from reflectkit.backends.openai import OpenAIBackend, Timeouts
+from reflectkit.backends.sdk import from_sdk
+from reflectkit.backends.several import FailoverBackend, HedgedBackend, ResumingBackend
 from reflectkit.errors import (
     BackendError,
     BackendStatus,
@@ -19,7 +27,16 @@ from reflectkit.errors import (
     BackendWireError,
 )
 from reflectkit.messages import Message, Request
-from reflectkit.testing import LoopbackServer, Served, anthropic_chat, chat, ollama_chat, page
+from reflectkit.testing import (
+    LoopbackServer,
+    Recorder,
+    ReplayBackend,
+    Served,
+    anthropic_chat,
+    chat,
+    ollama_chat,
+    page,
+)
 
 ASK = Request(messages=(Message("user", "hi"),))
 KEY = "sk-0123456789abcdef"
@@ -119,3 +136,85 @@ async def test_a_fault_ends_in_an_answer_or_a_typed_error(wire: str, fault: str)
 
 def test_there_are_thirty_faults() -> None:
     assert len(FAULTS) >= 30
+
+
+# --- the same, through what stands on these wires ------------------------------------------------
+
+
+def over_openai(server: LoopbackServer, limits: Timeouts) -> OpenAIBackend:
+    return OpenAIBackend(server.url, model="m", api_key=KEY, timeout=limits, retries=0)
+
+
+def of_package(client: Any, server: LoopbackServer, limits: Timeouts, url: str) -> Any:
+    return client(api_key=KEY, base_url=url, timeout=limits.between, max_retries=0)
+
+
+@asynccontextmanager
+async def through_openai(server: LoopbackServer, limits: Timeouts) -> AsyncIterator[Any]:
+    async with of_package(openai.AsyncOpenAI, server, limits, server.url) as client:
+        yield from_sdk(client, model="m")
+
+
+@asynccontextmanager
+async def through_anthropic(server: LoopbackServer, limits: Timeouts) -> AsyncIterator[Any]:
+    async with of_package(anthropic.AsyncAnthropic, server, limits, server.root) as client:
+        yield from_sdk(client, model="m")
+
+
+@asynccontextmanager
+async def recorded(server: LoopbackServer, limits: Timeouts) -> AsyncIterator[Any]:
+    """What was recorded, fault included, is what is played."""
+    with TemporaryDirectory() as folder:
+        tape = Path(folder) / "tape.jsonl"
+        async with over_openai(server, limits) as inner:
+            with suppress(BackendError):
+                [c async for c in Recorder(inner, tape).stream(ASK)]
+        yield ReplayBackend(tape)
+
+
+@asynccontextmanager
+async def as_function(server: LoopbackServer, limits: Timeouts) -> AsyncIterator[Any]:
+    async with over_openai(server, limits) as inner:
+        yield FunctionBackend(lambda request: inner.stream(request))
+
+
+#: what stands on a wire, how that wire is written, and the step before which "so" has been sent
+STANDING: dict[str, tuple[Callable[..., Any], Callable[..., Served], int]] = {
+    "openai package": (through_openai, chat, 2),
+    "anthropic package": (through_anthropic, anthropic_chat, 4),
+    "failover": (lambda s, t: FailoverBackend(over_openai(s, t), over_openai(s, t)), chat, 2),
+    "hedged": (lambda s, t: HedgedBackend(over_openai(s, t), after=30), chat, 2),
+    "resuming": (lambda s, t: ResumingBackend(over_openai(s, t)), chat, 2),
+    "replay": (recorded, chat, 2),
+    "function": (as_function, chat, 2),
+}
+
+
+#: what the packages take for a comment, so that nobody can tell that a piece is missing
+READ_OVER = {(f"{name} package", "a line without end") for name in ("openai", "anthropic")}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("name", STANDING)
+async def test_a_fault_below_ends_alike(name: str, fault: str) -> None:
+    """A package reads some faults differently; what came is never lost, and nothing is left."""
+    connect, write, at = STANDING[name]
+    make, kind, _ = FAULTS[fault]
+    slow = kind is BackendTimeout
+    limits = Timeouts(first=0.3 if slow else 20, between=0.3 if slow else 20)
+    before = asyncio.all_tasks()
+    async with LoopbackServer(make(write("so", "x"), at)) as server:
+        async with connect(server, limits) as backend:
+            text, error = "", None
+            try:
+                async for chunk in backend.stream(ASK):
+                    text += chunk.text
+            except BackendError as caught:
+                error = caught
+        await server.quiet(connections=True)
+    assert text in ("", "so", "sox")
+    assert text == "sox" or error is not None or (name, fault) in READ_OVER
+    assert error is None or (str(error) and KEY not in str(error))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert asyncio.all_tasks() == before

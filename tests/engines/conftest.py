@@ -1,7 +1,10 @@
-"""Models for the transformers backend, as folders and loaded. They skip where torch is absent."""
+"""The three real servers, and the models for the transformers backend, each made once."""
 
 from __future__ import annotations
 
+import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,56 @@ import pytest
 
 from reflectkit.backends.nano import embedded_models
 from reflectkit.testing.markov import chain, write_chain
+from servers import MODEL, Server, as_folder, free_port, running, serve_vllm
+
+TRANSFORMERS = os.environ.get("REFLECTKIT_TRANSFORMERS_PYTHON", "")
+VLLM = os.environ.get("REFLECTKIT_VLLM_PYTHON", "")
+
+
+@pytest.fixture(scope="session")
+def llama() -> Iterator[Server]:
+    """llama.cpp's own HTTP server."""
+    xllamacpp = pytest.importorskip("xllamacpp")
+    params, key = xllamacpp.CommonParams(), secrets.token_hex(16)
+    params.model.path = str(embedded_models()[MODEL])
+    params.model_alias = {MODEL}
+    params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [key]
+    params.verbosity, params.n_ctx, params.n_parallel = 0, 2048, 2
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+    params.use_jinja = True
+    # by default it rounds attention to 16 bits, which turns what is nearly a draw
+    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+    server = xllamacpp.Server(params)
+    server.handle_metrics()  # answered once its loop runs
+    yield Server(f"{server.listening_address}/v1", MODEL, key)
+    del server
+
+
+@pytest.fixture(scope="session")
+def transformers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """``transformers serve``."""
+    if not TRANSFORMERS:
+        pytest.skip("REFLECTKIT_TRANSFORMERS_PYTHON names no Python that has transformers")
+    folder = as_folder(TRANSFORMERS, tmp_path_factory)
+    port = free_port()
+    command = [str(Path(TRANSFORMERS).with_name("transformers")), "serve", str(folder)]
+    command += ["--device", "cpu", "--host", "127.0.0.1", "--port", str(port)]
+    with running(command, tmp_path_factory.mktemp("log") / "serve.log", port):
+        yield Server(f"http://127.0.0.1:{port}/v1", str(folder))
+
+
+@pytest.fixture(scope="session")
+def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """vLLM on the processor."""
+    if not VLLM:
+        pytest.skip("REFLECTKIT_VLLM_PYTHON names no Python that has vLLM")
+    calling = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
+    with serve_vllm(VLLM, tmp_path_factory, *calling) as server:
+        yield server
+
+
+# --- models in this process; they skip where torch is absent
 
 WORDS = (" two", " plus", " is", " four", "loop")
 TABLE = {
@@ -48,8 +101,7 @@ def loaded(folder: Path) -> tuple[Any, Any]:
 @pytest.fixture(scope="session")
 def nano_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The embedded model that reflects."""
-    name = "nano-reflect"
-    return folder_of(embedded_models()[name], tmp_path_factory.mktemp("hf") / name)
+    return folder_of(embedded_models()[MODEL], tmp_path_factory.mktemp("hf") / MODEL)
 
 
 @pytest.fixture(scope="session")

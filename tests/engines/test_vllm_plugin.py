@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from reflectkit import Client
-from reflectkit.messages import Message, Request
+from reflectkit.messages import Message, ReasoningBudget, Request
 from reflectkit.protocol import parse
 from reflectkit_vllm.split import split
 from servers import Server, serve_vllm
@@ -84,3 +84,34 @@ async def test_a_client_sees_the_same_model(server: Server) -> None:
     assert "2 + 2 is 4, yes" in reply.thinking
     assert "<" not in reply.thinking + reply.output
     assert reply.usage.thinking
+
+
+NAMED = "Think inside <thinking></thinking> tags, then answer inside <output> tags."
+
+
+async def thinking_tokens(server: Server, system: str, cap: int | None) -> int:
+    """Tokens of thinking under a cap; an answer has to follow."""
+    budget = ReasoningBudget(tokens=cap) if cap is not None else None
+    async with (
+        server.backend() as backend,
+        Client(backend, mode="plain", system=system, temperature=0.0) as client,
+    ):
+        reply = await client.ask("What is 12 + 7 * 3?", reasoning=budget)
+        assert reply.output
+        return len(await backend.tokenize(reply.thinking or ""))
+
+
+@pytest.mark.parametrize("cap", [1, 5, 9, 300])
+async def test_vllm_obeys_a_thinking_budget_with_it(server: Server, cap: int) -> None:
+    """The parser tells vLLM which tags its own budget counts between. The newlines next to the tags
+    are among what it counts, and no part of ``thinking``."""
+    free = await thinking_tokens(server, NAMED, None)
+    assert free > 12
+    assert await thinking_tokens(server, NAMED, cap) == pytest.approx(min(cap, free), abs=2)
+
+
+async def test_vllm_counts_from_a_tag_that_the_prompt_names(server: Server) -> None:
+    """A trap that the page on vLLM warns of: the words after the tag are taken for thinking."""
+    named = "Think inside <thinking> tags, then answer inside <output> tags."
+    assert await thinking_tokens(server, named, None) > 12
+    assert await thinking_tokens(server, named, 9) == 0

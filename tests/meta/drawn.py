@@ -13,6 +13,7 @@ from pathlib import Path
 
 import reflectkit
 import rooms
+from reflectkit.backends._kinds import KINDS, MESSAGES, OLLAMA, UNKNOWN, Knobs
 from reflectkit.cli._exits import EXITS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -48,7 +49,36 @@ def _said(value: object) -> str:
     return " ".join(paragraph.split()).replace("``", "`").replace("|", "\\|")
 
 
-PARTS: Mapping[str, Callable[[], str]] = {"floors": floors, "exits": exits, "names": names}
+def kinds() -> str:
+    """Every kind of server, with what it takes."""
+    rows = [
+        _line(kind.name, kind.continues, kind.tokenizer is not None, kind.running, kind.knobs)
+        for kind in (*KINDS.values(), UNKNOWN)
+    ]
+    rows.append(_line("Anthropic's API", "no", True, {"": 1}, MESSAGES))
+    rows.append(_line("Ollama's own API", "no", False, {}, OLLAMA))
+    head = (
+        "| kind | goes on from a prefix | counts tokens | usage in every chunk | reasoning budget |"
+    )
+    return "\n".join([head, "|---|---|---|---|---|", *rows])
+
+
+def _line(name: str, way: str, counts: bool, running: Mapping[str, object], knobs: Knobs) -> str:
+    fields = [f"{part}: `{'.'.join(path)}`" for part, path in knobs.paths.items() if path]
+    cells = (name, way, _yes(counts), _yes(running), ", ".join(fields) or "no field for it")
+    return f"| {' | '.join(cells)} |"
+
+
+def _yes(value: object) -> str:
+    return "yes" if value else "no"
+
+
+PARTS: Mapping[str, Callable[[], str]] = {
+    "floors": floors,
+    "exits": exits,
+    "names": names,
+    "kinds": kinds,
+}
 
 
 def drawn(page: str) -> str:
