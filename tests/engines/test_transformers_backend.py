@@ -40,7 +40,7 @@ ANSWER = "<thinking> two plus<reflection> is</reflection></thinking><output> fou
 ASK = Request(messages=(Message("user", "hi"),), temperature=0.0)
 LONG = replace(ASK, prefix="loop", max_tokens=2000)
 #: requests of many lengths, answered at many lengths
-MANY = [each for each in REQUESTS.values() if not each.prefix][:16]
+MANY = list(REQUESTS.values())
 REASONED = Request(
     messages=(Message("system", REFLECT), Message("user", QUESTIONS[0])),
     temperature=0.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -135,3 +136,25 @@ asyncio.run(backend.aclose())
     assert lines[0].startswith("<thinking>")
     assert lines[1].startswith("ConfigurationError This process was forked")
     assert lines[2] == "0"
+
+
+BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "transformers_gpu.py"
+
+
+def test_the_benchmark_runs_on_a_tiny_model() -> None:
+    command = [sys.executable, str(BENCHMARK), "--tiny", "--json", "--rounds", "1"]
+    command += ["--batches", "1", "3", "--tokens", "8", "--prompt", "16"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    result = json.loads(done.stdout)
+    assert [row["batch"] for row in result["rows"]] == [1, 3]
+    for row in result["rows"]:
+        assert row["ratio"] == pytest.approx(row["reflectkit"] / row["generate"])
+
+
+def test_the_benchmark_wants_a_gpu() -> None:
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is one")
+    done = subprocess.run([sys.executable, str(BENCHMARK)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "--tiny" in done.stderr
