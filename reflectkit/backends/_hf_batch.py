@@ -31,7 +31,7 @@ class Runner:
 
     def __init__(self, model: Any) -> None:
         self._model = model
-        self.device = model.get_input_embeddings().weight.device
+        self.device = _device(model)
         self.shared = joins(model.config)
         takes = inspect.signature(model.forward).parameters
         self._positions = "position_ids" in takes
@@ -55,6 +55,13 @@ class Runner:
             given["attention_mask"] = (torch.arange(whole) >= empty).long().to(self.device)
         found = self._model(**given, past_key_values=cache, use_cache=True)
         return found.logits[:, -1].to(self.device)
+
+
+def _device(model: Any) -> Any:
+    """Where prompts have to be: with the embedding, or with the first layer if it was put away."""
+    own = model.get_input_embeddings().weight.device
+    places = (p.device for p in model.parameters() if p.device.type != "meta")
+    return own if own.type != "meta" else next(places, torch.device("cpu"))
 
 
 class Batch:
@@ -95,9 +102,9 @@ class Batch:
 
     def _take(self, logits: Tensor) -> None:
         tokens = pick(logits, [self._draw(row, logits) for row in self.rows])
-        for row, token in zip(self.rows, tokens, strict=True):
+        for number, row in enumerate(self.rows):
             if row.seen is not None:
-                row.seen[token] = True
+                row.seen[tokens[number]] = True
         # the one moment of a step at which the device is waited for
         done = [
             row for row, token in zip(self.rows, tokens.tolist(), strict=True) if row.take(token)

@@ -26,6 +26,7 @@ class Text:
         self._lock = threading.Lock()
         #: what single tokens are, as far as somebody asked: every step asks for some
         self._singles: dict[int | None, str] = {}
+        self._begins: dict[str, list[int]] = {}
         if not (chat_template or getattr(tokenizer, "chat_template", None)):
             raise ConfigurationError(
                 "The model's tokenizer has no chat template.",
@@ -69,8 +70,11 @@ class Text:
         return text
 
     def beginning(self, text: str) -> list[int]:
-        """The tokens whose text begins with ``text``."""
-        return [i for i in range(len(self._tokenizer)) if self.decode([i]).startswith(text)]
+        """The tokens whose text begins with ``text``; the whole vocabulary is read once."""
+        if text not in self._begins:
+            ids = range(len(self._tokenizer))
+            self._begins[text] = [i for i in ids if self.decode([i]).startswith(text)]
+        return self._begins[text]
 
     def special(self, ids: Sequence[int]) -> list[int]:
         """Those of ``ids`` that are special tokens of this vocabulary."""
@@ -86,7 +90,7 @@ class Detokenizer:
 
     def __init__(self, decode: Callable[[Sequence[int]], str], before: Sequence[int] = ()) -> None:
         self._decode = decode
-        self._ids = list(before[-1:])
+        self._ids = _context(decode, before)
         self._read = len(self._ids)
 
     def feed(self, token: int) -> str:
@@ -108,3 +112,10 @@ class Detokenizer:
         self._ids = self._ids[self._read :]
         self._read = len(self._ids)
         return text
+
+
+def _context(decode: Callable[[Sequence[int]], str], before: Sequence[int]) -> list[int]:
+    """The last token of ``before``, and as many earlier ones as make its text whole."""
+    sizes = range(1, min(len(before), _PATIENCE) + 1)
+    whole = (size for size in sizes if not decode(before[-size:]).startswith(_BROKEN))
+    return list(before[-next(whole, 1) :])

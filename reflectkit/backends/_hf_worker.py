@@ -118,11 +118,9 @@ class Worker:
     def _drop(self) -> None:
         """Forget the rows whose readers have left."""
         for batch in self._batches:
-            gone = [row for row in batch.rows if row.relay.cancelled]
-            for row in gone:
-                row.relay.end()
-            with self._guarded(batch.rows):
-                batch.leave(gone)
+            if gone := [row for row in batch.rows if row.relay.cancelled]:
+                with self._guarded(batch.rows):
+                    batch.leave(gone)
         self._rows = deque(row for row in self._rows if not row.relay.cancelled)
         self._tidy()
 

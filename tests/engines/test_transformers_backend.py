@@ -104,15 +104,18 @@ class TestSuite(BackendSuite):
 
 
 class TestSameAnswers:
-    async def test_forty_requests(self, nano_folder: Path) -> None:
+    @pytest.mark.parametrize("device", ["cpu", "cuda"])
+    async def test_forty_requests(self, nano_folder: Path, device: str) -> None:
         """The embedded weights, loaded from their folder, say what they say in llama.cpp, in as
         many tokens; there is no table of differences, as there is none."""
         pytest.importorskip("xllamacpp")
+        if device == "cuda" and not torch.cuda.is_available():
+            pytest.skip("no GPU")
         from reflectkit.backends.nano import NanoBackend
 
         async with (
             NanoBackend("nano-reflect") as there,
-            TransformersBackend(nano_folder, device_map="cpu", dtype="float32", threads=1) as here,
+            TransformersBackend(nano_folder, device_map=device, dtype="float32", threads=1) as here,
         ):
             for name, each in REQUESTS.items():
                 theirs, ours = await answer(there, each), await answer(here, each)
@@ -655,6 +658,21 @@ class TestSettings:
     async def test_device_maps_of_a_processor(self, markov_folder: Path, where: Any) -> None:
         async with TransformersBackend(markov_folder, device_map=where, threads=1) as backend:
             assert await text(backend, ASK) == ANSWER
+
+    async def test_layers_that_are_put_away(self, nano_folder: Path, tmp_path: Path) -> None:
+        """Parts of the model lie elsewhere and come when they are needed, as over several GPUs."""
+        parts = ("model.embed_tokens", "model.layers", "model.norm", "model.rotary_emb", "lm_head")
+        for away in ("model.layers", "model.embed_tokens"):
+            where = {part: "disk" if part == away else "cpu" for part in parts}
+            if away == "model.layers":
+                del where["model.layers"]
+                where |= {f"model.layers.{n}": "cpu" if n % 2 else "disk" for n in range(6)}
+            async with TransformersBackend(
+                nano_folder, device_map=where, threads=1, load={"offload_folder": str(tmp_path)}
+            ) as backend:
+                answers = await asyncio.gather(*(text(backend, REASONED) for _ in range(2)))
+            assert [parse(a).issues for a in answers] == [(), ()]
+            assert answers[0].endswith("28\n</output>")
 
     async def test_half_precision(self, markov_folder: Path) -> None:
         async with TransformersBackend(markov_folder, dtype="bfloat16", threads=1) as backend:
