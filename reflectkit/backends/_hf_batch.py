@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import torch
 
-from ._hf_cache import join, joins, keep, new_cache
+from ..errors import ConfigurationError
+from ._hf_cache import join, joins, keep, new_cache, used
 from ._hf_row import Row
 from ._hf_sampling import Draw, pick
 
@@ -31,9 +32,12 @@ class Runner:
 
     def __init__(self, model: Any) -> None:
         self._model = model
+        self.name = type(model).__name__
         self.device = _device(model)
         self.shared = joins(model.config)
         takes = inspect.signature(model.forward).parameters
+        if "past_key_values" not in takes:
+            raise forgets(self.name)
         self._positions = "position_ids" in takes
         self._fixed = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
 
@@ -74,7 +78,10 @@ class Batch:
         self._cache = runner.cache()
         prompts = [row.prompt for row in rows]
         self._places = max(map(len, prompts))
-        self._take(runner.read(self._cache, prompts, [len(p) for p in prompts]))
+        logits = runner.read(self._cache, prompts, [len(p) for p in prompts])
+        if not used(self._cache):
+            raise forgets(runner.name)
+        self._take(logits)
 
     def step(self) -> None:
         """Read every row's last token and take its next one."""
@@ -134,6 +141,15 @@ def together(rows: Sequence[Row], shared: bool) -> int:
         if count and (not shared or widest * (count + 1) > _READ):
             return count
     return len(rows)
+
+
+def forgets(name: str) -> ConfigurationError:
+    """A model that keeps its state elsewhere takes no notice of ours, and forgets the prompt."""
+    return ConfigurationError(
+        f"{name} does not keep its state in past_key_values.",
+        hint="Models of recurrent layers alone (Mamba, RWKV, RecurrentGemma) cannot run here; "
+        "llama.cpp's server runs several of them.",
+    )
 
 
 def quiet() -> Any:

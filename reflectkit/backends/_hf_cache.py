@@ -17,7 +17,7 @@ from transformers.cache_utils import (
     DynamicSlidingWindowLayer,
 )
 
-__all__ = ["join", "joins", "keep", "new_cache"]
+__all__ = ["join", "joins", "keep", "new_cache", "used"]
 
 if TYPE_CHECKING:
     Layer = object
@@ -107,6 +107,12 @@ def joins(config: Any) -> bool:
         return False
     layers = DynamicCache(config=config).layers
     return all(type(layer) in (DynamicLayer, DynamicSlidingWindowLayer) for layer in layers)
+
+
+def used(cache: Any) -> bool:
+    """Whether the model has put what it read into ``cache``, and not somewhere of its own."""
+    recurrent = [s for layer in cache.layers if (s := getattr(layer, "has_previous_state", None))]
+    return bool(cache.layers) and all(any(states.values()) for states in recurrent)
 
 
 def new_cache(config: Any, *, shared: bool) -> Any:

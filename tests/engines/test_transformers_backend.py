@@ -616,12 +616,13 @@ class Faulty(torch.nn.Module):
     def get_input_embeddings(self) -> Any:
         return self._inner[0].get_input_embeddings()
 
-    def forward(self, input_ids: Any, position_ids: Any = None, **given: Any) -> Any:
+    def forward(self, input_ids: Any, past_key_values: Any, position_ids: Any, **given: Any) -> Any:
         prompts = self.long_only if input_ids.shape[1] > 1 else []
         fault = (prompts or self.faults or [None]).pop(0)
         if fault is not None:
             raise fault
-        return self._inner[0](input_ids=input_ids, position_ids=position_ids, **given)
+        given |= {"past_key_values": past_key_values, "position_ids": position_ids}
+        return self._inner[0](input_ids=input_ids, **given)
 
 
 class TestSettings:
