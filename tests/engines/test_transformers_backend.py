@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import random
 import threading
 import time
 from collections import Counter
@@ -345,6 +346,30 @@ class TestBatches:
             watching.cancel()
         assert texts == ["loop" * 60] * 10
         assert most == 3
+
+    async def test_a_hundred_that_come_and_go(self, nano_pair: Pair) -> None:
+        """At any time, of any length, some of them left early; each that stays is what it is alone,
+        and each that left had a beginning of it."""
+        chance = random.Random(11)
+        async with TransformersBackend(nano_pair, max_batch=7) as nano:
+            alone = {name: await text(nano, each) for name, each in REQUESTS.items()}
+
+            async def one(name: str) -> bool:
+                await asyncio.sleep(chance.uniform(0, 1.5))
+                leaves = chance.choice((None, None, 1, 2, 4))
+                stream, read, chunks = nano.stream(REQUESTS[name]), "", 0
+                async for chunk in stream:
+                    read, chunks = read + chunk.text, chunks + 1
+                    if chunks == leaves:
+                        break
+                await stream.aclose()  # type: ignore[attr-defined]
+                whole = alone[name]
+                return read == whole if chunks != leaves else whole.startswith(read)
+
+            names = [chance.choice(list(REQUESTS)) for _ in range(100)]
+            assert all(await asyncio.gather(*map(one, names)))
+            await asyncio.sleep(0.1)
+            assert nano._worker._batches == []
 
     async def test_streams_do_not_mix(self, backend: TransformersBackend) -> None:
         requests = [ASK, replace(ASK, prefix="loop", max_tokens=9), replace(ASK, prefix="u")] * 6
