@@ -91,7 +91,7 @@ $(SERVE_VENV)/.installed: pyproject.toml Makefile | $(SERVE_VENV)/.made
 	@echo "Installing transformers into $(SERVE_VENV) ..."
 	@$(SERVE_VENV)/bin/python $(PIP) --upgrade "pip>=25.1,<27"
 	@$(SERVE_VENV)/bin/python $(PIP) "$(TORCH)"
-	@$(SERVE_VENV)/bin/python $(PIP) "transformers[serving]>=5.20,<6" --editable ".[local,transformers]" --group test
+	@$(SERVE_VENV)/bin/python $(PIP) "transformers[serving]>=5.20,<6" "bitsandbytes>=0.46,<1" --editable ".[local,transformers]" --group test
 	@touch $@
 
 # Its torchvision and torchaudio are GPU builds, with which it does not start.

@@ -191,3 +191,31 @@ async def test_models_that_would_forget_their_prompt(
     async with TransformersBackend((model, nano_pair[1])) as backend:
         with pytest.raises(ConfigurationError, match="does not keep its state"):
             await text(backend, requests()[0])
+
+
+@pytest.mark.parametrize(
+    ("bits", "kind"), [("load_in_4bit", "Linear4bit"), ("load_in_8bit", "Linear8bitLt")]
+)
+@pytest.mark.filterwarnings("ignore")  # the package has some to say about processors
+async def test_quantised_while_it_is_loaded(
+    bits: str, kind: str, nano_pair: tuple[Any, Any], tmp_path: Path
+) -> None:
+    """The configuration goes through, and the model says what ``generate`` says with it."""
+    pytest.importorskip("bitsandbytes")
+    tokenizer = nano_pair[1]
+    wide = {**SMALL, "hidden_size": 128, "intermediate_size": 256, "head_dim": 32}
+    config = transformers.LlamaConfig(vocab_size=len(tokenizer), initializer_range=0.3, **wide)
+    transformers.set_seed(5)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    quantised = transformers.BitsAndBytesConfig(
+        **{bits: True}, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=torch.float32
+    )
+    async with TransformersBackend(
+        tmp_path, device_map="cpu", dtype="float32", quantization_config=quantised
+    ) as backend:
+        texts = [await text(backend, r) for r in requests()]
+        assert backend._worker.loaded is not None
+        model = backend._worker.loaded.runner._model
+        assert type(model.model.layers[0].mlp.up_proj).__name__ == kind
+        assert texts == [alone(model, tokenizer, r) for r in requests()]
