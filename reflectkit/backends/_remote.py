@@ -6,6 +6,7 @@ import asyncio
 import json
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Self, TypeVar
 
@@ -20,7 +21,7 @@ from ._wire import read_error
 if TYPE_CHECKING:
     import httpx
 
-__all__ = ["RemoteBackend"]
+__all__ = ["Exchange", "RemoteBackend"]
 
 T = TypeVar("T")
 
@@ -43,6 +44,16 @@ _HINTS: Final[Mapping[int, str]] = {
     503: "The server is overloaded or still loading the model: try again later.",
     529: "The service is overloaded: try again later.",
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A server's answer as it is; ``cut``: it was not read to its end."""
+
+    status: int
+    content_type: str
+    text: str
+    cut: bool = False
 
 
 class RemoteBackend(ABC):
@@ -136,6 +147,21 @@ class RemoteBackend(ABC):
         """The names of the models that the server offers. Raises ``BackendError``."""
         return await self._cleanly(self._models)
 
+    async def exchange(
+        self,
+        path: str,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        most: int = _MODEL_LIST,
+    ) -> Exchange:
+        """One exchange as it is, for tools that look at servers: GET, or POST with ``fields``.
+
+        ``path`` follows the base address; "/../x" lies beside the API's version. The answer is read
+        to its end, or until it has ``most`` bytes. Any status is an answer. Raises
+        ``BackendUnreachable`` and ``BackendTimeout``.
+        """
+        return await self._cleanly(lambda deadline: self._exchange(path, fields, most, deadline))
+
     async def aclose(self) -> None:
         """Close all connections; the backend cannot be used afterwards."""
         await self._http.aclose()
@@ -209,6 +235,26 @@ class RemoteBackend(ABC):
             return json.loads(said)
         except (ValueError, RecursionError):
             return None
+
+    async def _exchange(
+        self,
+        path: str,
+        fields: Mapping[str, Any] | None,
+        most: int,
+        deadline: Deadline,
+    ) -> Exchange:
+        content = b"" if fields is None else json.dumps(fields).encode()
+        method = "GET" if fields is None else "POST"
+        answer = await self._http.open(method, path, deadline, content)
+        body = bytearray()
+        try:
+            while not answer.ended and len(body) < most:
+                piece = await answer.piece()
+                body += piece if isinstance(piece, bytes) else b""
+        finally:
+            await answer.aclose()
+        text = self._secrets.redact(body.decode("utf-8", "replace"))
+        return Exchange(answer.status, answer.content_type, text, cut=not answer.ended)
 
     async def _refusal(
         self, answer: Answer, said: str, model: str, deadline: Deadline

@@ -25,7 +25,8 @@ class Exit:
 OK = Exit(0, "a complete answer")
 INCOMPLETE = Exit(
     1,
-    "an answer, but incomplete, empty, not accepted, or (parse --strict) with issues",
+    "an answer, but incomplete, empty, not accepted, or (parse --strict) with issues; or an "
+    "endpoint with faults",
     (errors.VerificationFailed, errors.BudgetExceeded, errors.ProtocolError),
 )
 USAGE = Exit(

@@ -27,6 +27,11 @@ PARSE = """Read a model's answer from a file or standard input and show its sect
 and column, every departure from the protocol."""
 
 
+DOCTOR = """Ask a live OpenAI-compatible endpoint about twenty small questions, and say in plain
+words what is wrong with it and how to mend it: tags taken out, a wrong tokenizer or template, small
+contexts and caps, answers that run on or are swallowed."""
+
+
 def build() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser("reflectkit", "Reflection for any chat model, made visible.")
@@ -34,6 +39,7 @@ def build() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _ask(_command(commands, "ask", ASK, "ask a model"))
     _parse(_command(commands, "parse", PARSE, "take a finished answer apart"))
+    _doctor(_command(commands, "doctor", DOCTOR, "is this endpoint set up right?"))
     return parser
 
 
@@ -150,6 +156,15 @@ def _parse(parser: argparse.ArgumentParser) -> None:
     either("--events", action="store_true", help="one JSON line for each event of the parser")
     either("--recover", action="store_true", help="if not one tag is there, go by the layout")
     add("--strict", action="store_true", help="exit 1 when there is any issue")
+
+
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("url", metavar="URL", help="an OpenAI-compatible server, such as http://host:8000/v1")
+    add("--model", default="", help="its name on the server, where that offers several")
+    add("--profile", metavar="NAME", help="what the model should be, such as reflection-70b")
+    add("--api-key", type=secret, metavar="WHERE", help=f"env:NAME or file:PATH (or env:{KEY})")
+    add("--timeout", type=_positive, metavar="S", help="seconds for one question")
 
 
 def _positive(text: str) -> float:

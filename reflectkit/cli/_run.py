@@ -43,6 +43,10 @@ def _command(options: Namespace) -> int:
         from ._parse import parse
 
         return parse(options)
+    if options.command == "doctor":
+        from ._doctor import doctor
+
+        return doctor(options)
     from ._ask import ask
 
     return ask(options)

@@ -27,11 +27,14 @@ class Profile:
     are what trained mode adds to the system text and to the end of the user's message.
     ``prefilled``: its chat template ends with the opening tag, so answers begin inside thinking.
     ``temperature`` and ``top_p`` are the authors' advice (None: the server's default), as is
-    ``max_tokens``. ``stop`` strings and ``stop_ids`` (token ids) end an answer. ``context``: tokens
-    that prompt and answer share; 0 is unknown. ``tags``: "special" tokens (which a server may strip
-    from the text), "plain" text, or "none" (the model marks nothing). ``extra``: fields for the
-    wire body. ``faults``: what is known to be wrong with it, for a warning. ``recover``: an answer
-    without one tag may be read by its layout.
+    ``max_tokens``. ``stop`` strings and ``stop_ids`` (token ids) end an answer. ``context``:
+    tokens that prompt and answer share; 0 is unknown. ``tags``: "special" tokens (which a server
+    may strip from the text), "plain" text, or "none" (the model marks nothing). ``tag_ids``: the
+    special ones with their token ids; ``vocabulary``: how many tokens there are with them;
+    ``layout``: how training wrote a system text and a prompt before the answer, without the token
+    that begins a text ("" and 0: unknown). ``extra``: fields for the wire body. ``faults``: what
+    is known to be wrong with it, for a warning. ``recover``: an answer without one tag may be read
+    by its layout.
     """
 
     name: str
@@ -48,6 +51,9 @@ class Profile:
     stop_ids: tuple[int, ...] = ()
     context: int = 0
     tags: Literal["special", "plain", "none"] = "plain"
+    tag_ids: Mapping[str, int] = field(default_factory=dict)
+    vocabulary: int = 0
+    layout: str = field(default="", repr=False)
     extra: Mapping[str, Any] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     recover: bool = False

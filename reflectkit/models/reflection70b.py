@@ -16,6 +16,16 @@ _STRIPS = (
 _SWAPPED = "Different weights were served under this name at different times."
 _EIGHT_K = "Served with 8,192 tokens of context, whatever the listing said."
 
+_TAGS = ("<thinking>", "</thinking>", "<output>", "</output>", "<reflection>", "</reflection>")
+#: They were added behind Llama 3.1's 128,256 tokens, in this order.
+_TAG_IDS = {tag: 128_256 + i for i, tag in enumerate(_TAGS)}
+#: A protocol constant, from the published training code: no empty line after the system header.
+_LAYOUT = (
+    "<|start_header_id|>system<|end_header_id|>{system}<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\n{prompt}<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n"
+)
+
 _REFLECTION = Profile(
     name="reflection-70b",
     trained=True,
@@ -29,6 +39,9 @@ _REFLECTION = Profile(
     stop_ids=(128001, 128008, 128009),
     context=8192,
     tags="special",
+    tag_ids=_TAG_IDS,
+    vocabulary=128_262,
+    layout=_LAYOUT,
     extra=KEEP_TAGS,
     faults=(_STRIPS,),
     recover=True,

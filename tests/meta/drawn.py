@@ -16,6 +16,7 @@ import rooms
 from reflectkit.backends._kinds import KINDS, MESSAGES, OLLAMA, UNKNOWN, Knobs
 from reflectkit.backends.transformers import memory
 from reflectkit.cli._exits import EXITS
+from reflectkit.probe import CATALOGUE
 
 DOCS = Path(__file__).parents[2] / "docs"
 PART = re.compile(r"(?P<head><!-- drawn: (?P<name>\w+) -->\n).*?(?P<tail><!-- end -->)", re.DOTALL)
@@ -99,12 +100,19 @@ def room() -> str:
     return "\n".join(rows)
 
 
+def findings() -> str:
+    """Every finding of the doctor."""
+    rows = [f"| `{i}` | {k.severity} | {k.meaning} | {k.remedy} |" for i, k in CATALOGUE.items()]
+    return "\n".join(["| finding | | what it means | how to mend it |", "|---|---|---|---|", *rows])
+
+
 PARTS: Mapping[str, Callable[[], str]] = {
     "floors": floors,
     "exits": exits,
     "names": names,
     "kinds": kinds,
     "memory": room,
+    "findings": findings,
 }
 
 
