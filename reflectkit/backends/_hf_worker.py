@@ -135,7 +135,7 @@ class Worker:
         for job in jobs:
             try:
                 self._enter(job, loaded)
-            except Exception as error:  # noqa: BLE001  # it is raised again where it is awaited
+            except BaseException as error:  # noqa: BLE001  # a panic of a package too, raised again there
                 job.relay.end(_fault(error))
         if not self._rows:
             return
@@ -160,7 +160,7 @@ class Worker:
         if self.loaded is None:
             try:
                 self.loaded = self._load()
-            except Exception as error:  # noqa: BLE001  # it is raised again where it is awaited
+            except BaseException as error:  # noqa: BLE001  # a panic of a package too, raised again there
                 with self._wake:
                     jobs += self._jobs
                     self._jobs.clear()
@@ -207,7 +207,7 @@ class Worker:
             with quiet():
                 yield
             return
-        except Exception as raised:  # noqa: BLE001  # it is raised again where it is awaited
+        except BaseException as raised:  # noqa: BLE001  # a panic of a package too, raised again there
             error = _fault(raised)
         for row in rows:
             if not row.over:
@@ -253,6 +253,7 @@ def _fault(error: BaseException) -> ReflectKitError:
     said = f"{type(error).__name__}: {words[0][:500] if words else 'no reason given'}"
     short = isinstance(error, MemoryError) or any(w in str(error).lower() for w in _SHORT)
     if short or type(error).__name__ == "OutOfMemoryError":
+        error = error.with_traceback(None)  # its frames hold what there was no room for
         found = BackendError(
             f"The model ran out of memory ({said}).",
             retryable=True,

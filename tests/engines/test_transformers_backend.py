@@ -604,6 +604,8 @@ class TestFaults:
             with pytest.raises(BackendError, match=r"ran out of memory.*max_batch=") as caught:
                 await ask(backend, LONG)
             assert caught.value.retryable
+            assert caught.value.__cause__ is not None
+            assert caught.value.__cause__.__traceback__ is None, "its frames would hold the memory"
             assert await text(backend, ASK) == ANSWER
 
     async def test_newcomers_that_find_no_memory_leave_the_others_alone(
@@ -618,6 +620,31 @@ class TestFaults:
             with pytest.raises(BackendError, match="ran out of memory"):
                 await ask(backend, ASK)
             assert first + "".join([c.text async for c in stream]) == "loop" * 300
+
+    async def test_a_panic_of_a_package(self, markov_pair: Pair) -> None:
+        """What is no ``Exception`` ends nobody's thread and leaves nobody waiting."""
+
+        class Panic(BaseException):
+            pass
+
+        class Panicking:
+            """Somebody's tokenizer that panics over one word."""
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(markov_pair[1], name)
+
+            def __len__(self) -> int:
+                return len(markov_pair[1])
+
+            def encode(self, text: str, **given: Any) -> Any:
+                if "panic" in text:
+                    raise Panic("assertion failed")
+                return markov_pair[1].encode(text, **given)
+
+        async with TransformersBackend((markov_pair[0], Panicking())) as backend:
+            with pytest.raises(BackendError, match="Panic: assertion failed"):
+                await ask(backend, replace(ASK, messages=(Message("user", "panic"),)))
+            assert await text(backend, ASK) == ANSWER
 
     async def test_the_model_fails(self, markov_pair: Pair) -> None:
         model, tokenizer = markov_pair
