@@ -426,8 +426,8 @@ class TestThinkingCap:
         assert (last.usage.thinking or 0) >= 62
 
     async def test_a_client_counts_the_same(self, nano: TransformersBackend) -> None:
-        client = reflectkit.Client(nano, extra={"thinking_cap": 5})
-        reply = await client.ask(QUESTIONS[0])
+        client = reflectkit.Client(nano)
+        reply = await client.ask(QUESTIONS[0], reasoning=ReasoningBudget(tokens=5))
         assert reply.thinking == "2 + 2"
         assert reply.usage.thinking == 7
         assert reply.usage.exact
