@@ -11,7 +11,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,15 @@ def generated(model: Any, tokenizer: Any, request: Request, **given: Any) -> str
     )[0, ids.shape[1] :]
     text: str = tokenizer.decode(made)
     return text.removesuffix(tokenizer.eos_token)
+
+
+async def soon(true: Callable[[], bool]) -> bool:
+    """Whether it comes true within ten seconds."""
+    for _ in range(1000):
+        if true():
+            return True
+        await asyncio.sleep(0.01)
+    return False
 
 
 def threads() -> list[str]:
@@ -368,8 +377,7 @@ class TestBatches:
 
             names = [chance.choice(list(REQUESTS)) for _ in range(100)]
             assert all(await asyncio.gather(*map(one, names)))
-            await asyncio.sleep(0.1)
-            assert nano._worker._batches == []
+            assert await soon(lambda: not nano._worker._batches)
 
     async def test_streams_do_not_mix(self, backend: TransformersBackend) -> None:
         requests = [ASK, replace(ASK, prefix="loop", max_tokens=9), replace(ASK, prefix="u")] * 6
@@ -438,12 +446,14 @@ class TestCancel:
         """With one place, the next answer would have to wait for a long one that goes on."""
         async with TransformersBackend(markov_pair, max_batch=1) as backend:
             began = time.perf_counter()
+            await ask(backend, LONG)
+            whole = time.perf_counter() - began
             for _ in range(5):
                 stream = backend.stream(LONG)
                 await anext(stream)
                 await stream.aclose()  # type: ignore[attr-defined]
                 assert await text(backend, ASK) == ANSWER
-            assert time.perf_counter() - began < 3
+            assert time.perf_counter() - began < 2 * whole
 
     async def test_the_others_go_on_undisturbed(self, nano: TransformersBackend) -> None:
         alone = await text(nano, REASONED)
@@ -455,8 +465,7 @@ class TestCancel:
             await asyncio.sleep(0.01)
             await stream.aclose()  # type: ignore[attr-defined]
         assert await others == [alone] * 3
-        await asyncio.sleep(0.05)
-        assert nano._worker._batches == []
+        assert await soon(lambda: not nano._worker._batches)
 
     async def test_cancelling_a_reader(self, markov_pair: Pair) -> None:
         async with TransformersBackend(markov_pair, max_batch=1) as backend:
@@ -465,8 +474,7 @@ class TestCancel:
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
-            async with asyncio.timeout(3):
-                assert await text(backend, ASK) == ANSWER
+            assert await text(backend, ASK) == ANSWER
 
 
 class TestClosing:
@@ -504,8 +512,7 @@ class TestClosing:
         await backend.load()
         del backend
         gc.collect()
-        await asyncio.sleep(0.2)
-        assert threads() == []
+        assert await soon(lambda: threads() == [])
 
     async def test_a_lost_stream_does_not_hold_the_thread(self, markov_pair: Pair) -> None:
         backend = TransformersBackend(markov_pair)
@@ -513,8 +520,7 @@ class TestClosing:
         await anext(stream)
         del stream, backend
         gc.collect()
-        await asyncio.sleep(0.3)
-        assert threads() == []
+        assert await soon(lambda: threads() == [])
 
     def test_one_backend_serves_many_loops(self, markov_pair: Pair) -> None:
         """One after the other, and at once."""
