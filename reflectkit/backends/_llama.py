@@ -49,8 +49,8 @@ class Settings:
     parallel: int = 4
     gpu_layers: int = 0
     special: bool = False
-    #: the tokens that open and close thinking, or none
-    thinking: tuple[int, int] | None = None
+    #: the tokens that open thinking, and what is written when its budget is spent; closer first
+    thinking: tuple[int, tuple[int, ...]] | None = None
     small: bool = False
     chat_template: str = ""
     verbose: bool = False
@@ -248,10 +248,10 @@ def _params(xllamacpp: Any, settings: Settings, door: _Door) -> Any:
     params.cache_prompt = not settings.small  # a reused prompt is rounded a little differently
     params.cache_ram_mib = 0  # else up to 8 GiB of old prompts are kept
     if settings.thinking:  # what a budget for thinking counts between, and ends with
-        start, end = settings.thinking
+        start, closing = settings.thinking
         params.sampling.reasoning_budget_start = [start]
-        params.sampling.reasoning_budget_end = [[end]]
-        params.sampling.reasoning_budget_forced = [end]
+        params.sampling.reasoning_budget_end = [[closing[0]]]
+        params.sampling.reasoning_budget_forced = list(closing)
     params.fit_params = False  # our numbers stand; llama.cpp must not guess others
     if settings.small:
         _full_precision(xllamacpp, params)

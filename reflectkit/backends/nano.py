@@ -51,6 +51,8 @@ _WIRE: Final[Mapping[str, Any]] = {"reasoning_format": "none", "timings_per_toke
 #: markers of dialects that are more than one token, by the token that shows them
 _CHANNELS: Final = ("<|channel|>", "<|channel>")
 _CONTROL: Final = 3
+#: a line break, as byte-level vocabularies spell it
+_NEWLINE: Final = "\N{LATIN CAPITAL LETTER C WITH DOT ABOVE}"
 _KNOBS: Final = Knobs(tokens=("reasoning_budget_tokens",))
 _ENDS: Final = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
 _SMALL: Final = 64 << 20
@@ -326,18 +328,25 @@ def _markers() -> Iterator[str]:
                 yield from (f"<{marker}>", f"</{marker}>") if dialect.match == "xml" else (marker,)
 
 
-def _thinking_tokens(header: Header) -> tuple[int, int] | None:
-    """The tokens that open and close thinking, if the vocabulary has such a pair."""
+def _thinking_tokens(header: Header) -> tuple[int, tuple[int, ...]] | None:
+    """The token that opens thinking, and those that end it and lead into the answer.
+
+    A model whose thinking is only closed may go on thinking behind the tag, so the answer's tag is
+    written too where the dialect has one.
+    """
     from ..protocol import DIALECTS
 
     ids = {token: i for i, token in enumerate(header.array("tokenizer.ggml.tokens"))}
     for dialect in DIALECTS.values():
-        section = dialect.sections.get("thinking")
         form = ("<{}>", "</{}>") if dialect.match == "xml" else ("{}", "{}")
-        for pair in zip(section.open, section.close, strict=False) if section else ():
-            start, end = (ids.get(f.format(tag)) for f, tag in zip(form, pair, strict=True))
-            if start is not None and end is not None:
-                return start, end
+        pairs = {
+            kind: tuple(f.format(tags[0]) for f, tags in zip(form, (s.open, s.close), strict=True))
+            for kind, s in dialect.sections.items()
+        }
+        opener, closer = pairs.get("thinking", ("", ""))
+        if opener in ids and closer in ids:
+            answer = (_NEWLINE, pairs["output"][0], _NEWLINE) if "output" in pairs else ()
+            return ids[opener], (ids[closer], *(ids[t] for t in answer if t in ids))
     return None
 
 

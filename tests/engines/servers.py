@@ -22,6 +22,15 @@ from reflectkit.backends.nano import embedded_models
 from reflectkit.backends.openai import OpenAIBackend
 
 MODEL = "nano-reflect"
+#: how vLLM is told that there is no card, and little memory
+VLLM_HERE = {
+    "VLLM_TARGET_DEVICE": "cpu",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "VLLM_NO_USAGE_STATS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "OMP_NUM_THREADS": "1",
+}
 
 
 @dataclass(frozen=True)
@@ -36,13 +45,15 @@ class Server:
         return OpenAIBackend(self.url, model=self.model, api_key=self.key or None)
 
 
-def as_folder(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The embedded model as a Hugging Face folder."""
+def as_folder(
+    python: str, tmp_path_factory: pytest.TempPathFactory, model: Path | None = None
+) -> Path:
+    """The embedded model, or another GGUF file like it, as a Hugging Face folder."""
     folder = tmp_path_factory.mktemp("hf") / MODEL
     script = Path(__file__).with_name("hf_folder.py")
     home = Path(sys.modules["reflectkit"].__file__ or "").parents[1]
     subprocess.run(
-        [python, str(script), str(embedded_models()[MODEL]), str(folder)],
+        [python, str(script), str(model or embedded_models()[MODEL]), str(folder)],
         check=True,
         timeout=120,
         env={**os.environ, "PYTHONPATH": str(home)},
@@ -92,19 +103,15 @@ def serve_vllm(
     tmp_path_factory: pytest.TempPathFactory,
     *options: str,
     path: Path | None = None,
+    folder: Path | None = None,
 ) -> Iterator[Server]:
     """vLLM on the processor; ``path`` is where else its Python looks for packages."""
-    folder, port, key = as_folder(python, tmp_path_factory), free_port(), secrets.token_hex(16)
+    folder = folder or as_folder(python, tmp_path_factory)
+    port, key = free_port(), secrets.token_hex(16)
     command = [python, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     command += ["--served-model-name", MODEL, "--dtype", "float32", "--enforce-eager"]
     command += ["--max-model-len", "1024", "--max-num-seqs", "4", "--api-key", key]
     command += ["--host", "127.0.0.1", "--port", str(port), *options]
-    here = {
-        "VLLM_TARGET_DEVICE": "cpu",
-        "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_CPU_OMP_THREADS_BIND": "nobind",
-        "VLLM_NO_USAGE_STATS": "1",
-        **({"PYTHONPATH": str(path)} if path else {}),
-    }
+    here = {**VLLM_HERE, **({"PYTHONPATH": str(path)} if path else {})}
     with running(command, tmp_path_factory.mktemp("log") / "vllm.log", port, here):
         yield Server(f"http://127.0.0.1:{port}/v1", MODEL, key)

@@ -31,7 +31,9 @@ class ReflectionReasoningParser(ReasoningParser):  # type: ignore[misc]  # not i
     def __init__(self, tokenizer: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(tokenizer, *args, **kwargs)
         self._splitter = Splitter()
-        self._marks = _turn_marks(tokenizer)
+        special = _special(tokenizer)
+        self._marks = frozenset(special) - {i for i, text in special.items() if _is_tag(text)}
+        self._special_tags = len(self._marks) < len(special)
 
     @property
     def reasoning_start_str(self) -> str:
@@ -40,6 +42,14 @@ class ReflectionReasoningParser(ReasoningParser):  # type: ignore[misc]  # not i
     @property
     def reasoning_end_str(self) -> str:
         return "</thinking>"
+
+    def adjust_request(self, request: Any) -> Any:
+        """Keep the tags in the text where they are special tokens, which vLLM leaves out."""
+        if self._special_tags:
+            request.skip_special_tokens = False
+            if hasattr(request, "spaces_between_special_tokens"):
+                request.spaces_between_special_tokens = False
+        return request
 
     def extract_reasoning(self, model_output: str, request: Any) -> tuple[str | None, str | None]:
         """Reasoning and content of a whole answer; None for an empty one."""
@@ -112,11 +122,15 @@ class ReflectionReasoningParser(ReasoningParser):  # type: ignore[misc]  # not i
         return low
 
 
-def _turn_marks(tokenizer: Any) -> frozenset[int]:
-    """Special tokens but for the tags, which some models have among them: turns begin with one."""
+def _special(tokenizer: Any) -> dict[int, str]:
+    """The special tokens. Turns begin with one; some models have the tags among them."""
     added = getattr(tokenizer, "added_tokens_decoder", {})
-    special = {i for i, token in added.items() if token.special} | set(tokenizer.all_special_ids)
-    return frozenset(i for i in special if not _TAG.fullmatch(tokenizer.decode([i]).strip()))
+    ids = {i for i, token in added.items() if token.special} | set(tokenizer.all_special_ids)
+    return {i: tokenizer.decode([i]) for i in ids}
+
+
+def _is_tag(text: str) -> bool:
+    return _TAG.fullmatch(text.strip()) is not None
 
 
 def _message(found: Split) -> DeltaMessage | None:
