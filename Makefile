@@ -54,8 +54,9 @@ docs: $(VENV)/.dev  ## build the pages, run every code block and notebook
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict --site-dir build/site
 	$(PY) -m pytest tests/docs $(PYTEST_FLAGS)
 
-engines: $(VENV)/.dev $(SERVE_VENV)/.installed  ## the same answers from real servers over HTTP
+engines: $(VENV)/.dev $(SERVE_VENV)/.installed  ## the same answers from real servers, and from transformers in process
 	REFLECTKIT_TRANSFORMERS_PYTHON=$(CURDIR)/$(SERVE_VENV)/bin/python $(PY) -m pytest tests/engines $(PYTEST_FLAGS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(SERVE_VENV)/bin/python -m pytest tests/engines/test_transformers_*.py $(PYTEST_FLAGS)
 
 vllm: $(VENV)/.dev $(VLLM_VENV)/.installed  ## the same answers from vLLM on the processor (slow to install)
 	REFLECTKIT_VLLM_PYTHON=$(CURDIR)/$(VLLM_VENV)/bin/python $(PY) -m pytest tests/engines -k "vllm" $(PYTEST_FLAGS)
@@ -86,10 +87,11 @@ $(VENV)/.dev: $(VENV)/.installed
 	@touch $@
 
 # The tools that serve models over HTTP bring gigabytes and pins of their own, so they live apart.
-$(SERVE_VENV)/.installed: Makefile | $(SERVE_VENV)/.made
-	@echo "Installing transformers serve into $(SERVE_VENV) ..."
+$(SERVE_VENV)/.installed: pyproject.toml Makefile | $(SERVE_VENV)/.made
+	@echo "Installing transformers into $(SERVE_VENV) ..."
+	@$(SERVE_VENV)/bin/python $(PIP) --upgrade "pip>=25.1,<27"
 	@$(SERVE_VENV)/bin/python $(PIP) "$(TORCH)"
-	@$(SERVE_VENV)/bin/python $(PIP) "transformers[serving]>=5.20,<6"
+	@$(SERVE_VENV)/bin/python $(PIP) "transformers[serving]>=5.20,<6" "bitsandbytes>=0.46,<1" --editable ".[local,transformers]" --group test
 	@touch $@
 
 # Its torchvision and torchaudio are GPU builds, with which it does not start.
