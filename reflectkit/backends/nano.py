@@ -335,17 +335,13 @@ def _thinking_tokens(header: Header) -> tuple[int, tuple[int, ...]] | None:
     written too where the dialect has one.
     """
     from ..protocol import DIALECTS
+    from ..protocol.render import marks
 
     ids = {token: i for i, token in enumerate(header.array("tokenizer.ggml.tokens"))}
     for dialect in DIALECTS.values():
-        form = ("<{}>", "</{}>") if dialect.match == "xml" else ("{}", "{}")
-        pairs = {
-            kind: tuple(f.format(tags[0]) for f, tags in zip(form, (s.open, s.close), strict=True))
-            for kind, s in dialect.sections.items()
-        }
-        opener, closer = pairs.get("thinking", ("", ""))
+        opener, closer = marks("thinking", dialect)
         if opener in ids and closer in ids:
-            answer = (_NEWLINE, pairs["output"][0], _NEWLINE) if "output" in pairs else ()
+            answer = (_NEWLINE, marks("output", dialect)[0], _NEWLINE)
             return ids[opener], (ids[closer], *(ids[t] for t in answer if t in ids))
     return None
 
