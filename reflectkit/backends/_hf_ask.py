@@ -9,6 +9,7 @@ from typing import Any, Final
 from ..errors import ConfigurationError, MissingCapability
 from ..messages import Message, Request
 from ._kinds import Knobs
+from ._local import check_text
 
 __all__ = ["Ask", "Sampling", "ask", "sampling"]
 
@@ -105,7 +106,7 @@ def ask(request: Request, *, cap: int | None = None, least: int = 0) -> Ask:
     """
     extra = {name: value for name, value in request.extra.items() if value is not None}
     _check_fields(extra)
-    _check_request(request)
+    check_text(request, "The transformers backend")
     found = {**extra, **_KNOBS.fields(request, "The transformers backend")}
     asked = Ask(
         messages=tuple(map(_message, request.messages)),
@@ -173,27 +174,6 @@ def _check_fields(extra: Mapping[str, Any]) -> None:
         words, fits = _FIELDS[name]
         if not fits(value):
             raise ConfigurationError(f"{name} in extra is {value!r}; it has to be {words}.")
-
-
-def _check_request(request: Request) -> None:
-    if request.max_tokens is not None and request.max_tokens < 1:
-        raise ConfigurationError(f"max_tokens is {request.max_tokens}; it has to be at least 1.")
-    parts = [p for m in request.messages if not isinstance(m.content, str) for p in m.content]
-    if any(part.get("type") != "text" for part in parts):
-        raise MissingCapability(
-            "The transformers backend reads text alone.",
-            capability="images",
-            hint="Leave the other parts out, or use a server that takes them.",
-        )
-    if not any(m.text.strip() or m.tool_calls for m in request.messages):
-        raise ConfigurationError("The prompt is empty.", hint="Put a question into a message.")
-    try:
-        "".join([request.prefix, *request.stop, *(m.text for m in request.messages)]).encode()
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(
-            f"The request's text is no Unicode ({error.reason}).",
-            hint='Clean it first: text.encode(errors="replace").decode().',
-        ) from None
 
 
 def _message(message: Message) -> dict[str, Any]:

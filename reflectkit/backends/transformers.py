@@ -19,6 +19,7 @@ from ._hf_ask import ask
 from ._hf_load import Source, check_installed, load
 from ._hf_memory import Memory, memory
 from ._hf_worker import Worker
+from ._local import check_at_least
 from .base import Capabilities
 
 if TYPE_CHECKING:
@@ -78,8 +79,8 @@ class TransformersBackend:
         trust_remote_code: bool = False,
         load: Mapping[str, Any] | None = None,
     ) -> None:
-        _check_at_least(max_batch=(max_batch, 1), context=(context, 32), threads=(threads, 1))
-        _check_at_least(thinking_cap=(thinking_cap, 0), thinking_min=(thinking_min, 0))
+        check_at_least(max_batch=(max_batch, 1), context=(context, 32), threads=(threads, 1))
+        check_at_least(thinking_cap=(thinking_cap, 0), thinking_min=(thinking_min, 0))
         check_installed()
         self.model = name or _name(model)
         self._cap, self._least = thinking_cap, thinking_min
@@ -237,9 +238,3 @@ def _checked(model: Any) -> Any:
             hint="Name a folder with config.json, weights and tokenizer, or a model on the hub.",
         )
     return text
-
-
-def _check_at_least(**numbers: tuple[int | None, int]) -> None:
-    for name, (value, least) in numbers.items():
-        if value is not None and value < least:
-            raise ConfigurationError(f"{name} is {value}; it has to be at least {least}.")
