@@ -29,7 +29,7 @@ help:  ## this list
 demo: $(VENV)/.installed  ## ask the embedded model a question, live (no key, no server, no download)
 	@$(VENV)/bin/reflectkit ask "What is (2 + 2) * 7?"
 
-test: lint unit wheel docs engines  ## everything: lint, types, tests, wheel, docs, real engines
+test: lint unit wheel docs engines vllm  ## everything: lint, types, tests, wheel, docs, real engines
 	@echo "make test: every stage passed"
 
 lint: $(VENV)/.dev  ## ruff and mypy --strict
@@ -54,8 +54,9 @@ docs: $(VENV)/.dev  ## build the pages, run every code block and notebook
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict --site-dir build/site
 	$(PY) -m pytest tests/docs $(PYTEST_FLAGS)
 
-engines: $(VENV)/.dev $(SERVE_VENV)/.installed  ## the same answers from real servers over HTTP
+engines: $(VENV)/.dev $(SERVE_VENV)/.installed  ## the same answers from real servers, and from transformers in process
 	REFLECTKIT_TRANSFORMERS_PYTHON=$(CURDIR)/$(SERVE_VENV)/bin/python $(PY) -m pytest tests/engines $(PYTEST_FLAGS)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(SERVE_VENV)/bin/python -m pytest tests/engines/test_transformers_*.py $(PYTEST_FLAGS)
 
 vllm: $(VENV)/.dev $(VLLM_VENV)/.installed  ## the same answers from vLLM on the processor (slow to install)
 	REFLECTKIT_VLLM_PYTHON=$(CURDIR)/$(VLLM_VENV)/bin/python $(PY) -m pytest tests/engines -k "vllm" $(PYTEST_FLAGS)
@@ -86,10 +87,11 @@ $(VENV)/.dev: $(VENV)/.installed
 	@touch $@
 
 # The tools that serve models over HTTP bring gigabytes and pins of their own, so they live apart.
-$(SERVE_VENV)/.installed: Makefile | $(SERVE_VENV)/.made
-	@echo "Installing transformers serve into $(SERVE_VENV) ..."
+$(SERVE_VENV)/.installed: pyproject.toml Makefile | $(SERVE_VENV)/.made
+	@echo "Installing transformers into $(SERVE_VENV) ..."
+	@$(SERVE_VENV)/bin/python $(PIP) --upgrade "pip>=25.1,<27"
 	@$(SERVE_VENV)/bin/python $(PIP) "$(TORCH)"
-	@$(SERVE_VENV)/bin/python $(PIP) "transformers[serving]>=5.20,<6"
+	@$(SERVE_VENV)/bin/python $(PIP) "transformers[serving]>=5.20,<6" "bitsandbytes>=0.46,<1" --editable ".[local,transformers]" --group test
 	@touch $@
 
 # Its torchvision and torchaudio are GPU builds, with which it does not start.
@@ -106,14 +108,14 @@ $(BENCH_VENV)/.installed: benchmarks/requirements.txt Makefile | $(BENCH_VENV)/.
 	@$(BENCH_VENV)/bin/python $(PIP) --requirement benchmarks/requirements.txt
 	@touch $@
 
-# What a bare Debian lacks: virtual environments, and OpenMP's library, which llama.cpp's wheel leaves to the system.
+# What a bare Debian lacks: virtual environments, and libraries that wheels leave to the system: OpenMP's (llama.cpp), numa (vLLM).
 define SYSTEM
-	packages="python3-venv python3-pip libgomp1"; \
+	packages="python3-venv python3-pip libgomp1 libnuma1"; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing the system's $$packages ..."; \
 		apt-get update -qq && apt-get install -qq -y --no-install-recommends $$packages >/dev/null; \
 	else \
-		echo "'$(PYTHON)' cannot make virtual environments, or OpenMP's library is missing."; \
+		echo "'$(PYTHON)' cannot make virtual environments, or a library of the engines is missing."; \
 		echo "On Debian and Ubuntu: apt install $$packages"; exit 1; \
 	fi
 endef
@@ -123,8 +125,8 @@ endef
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "reflectkit needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1)."; \
 		echo "Name another one: make PYTHON=python3.12 ..."; exit 1; }
-	@$(PYTHON) -c 'import venv, ensurepip, ctypes, sys; sys.platform == "linux" and ctypes.CDLL("libgomp.so.1")' \
-		2>/dev/null || { $(SYSTEM); }
+	@$(PYTHON) -c 'import venv, ensurepip, ctypes, sys; [ctypes.CDLL(l) for l in sys.argv[1:] if sys.platform == "linux"]' \
+		libgomp.so.1 $(if $(filter $(VLLM_VENV),$*),libnuma.so.1) 2>/dev/null || { $(SYSTEM); }
 	@rm -rf $* && $(PYTHON) -m venv $*
 	@if [ "$*" = "$(WHEEL_VENV)" ]; then $*/bin/python $(PIP) --upgrade "pip>=25.1,<27"; fi
 	@touch $@

@@ -232,6 +232,7 @@ class Http:
         timeouts: Timeouts,
         retries: Retries,
         trust_env: bool = False,
+        connections: int | None = None,
         client: httpx.AsyncClient | None = None,
     ) -> None:
         if client is not None and not iscoroutinefunction(getattr(client, "send", None)):
@@ -243,6 +244,7 @@ class Http:
         self._timeouts = timeouts
         self._retries = retries
         self._trust_env = trust_env
+        self._connections = connections
         self._given = client
         self._client: httpx.AsyncClient | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -392,7 +394,9 @@ class Http:
             plain = self._address.shown.startswith("http://") and not self._trust_env
             self._client = httpx.AsyncClient(
                 timeout=None,
-                limits=httpx.Limits(max_connections=None, max_keepalive_connections=_KEPT),
+                limits=httpx.Limits(
+                    max_connections=self._connections, max_keepalive_connections=_KEPT
+                ),
                 trust_env=self._trust_env,
                 verify=not plain,
                 follow_redirects=False,

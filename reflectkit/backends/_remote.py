@@ -14,6 +14,7 @@ from ..errors import BackendError, BackendStatus, ConfigurationError, ReflectKit
 from ..messages import Chunk, Request
 from ._chat import ChatStream, excerpt
 from ._http import Answer, Deadline, Http
+from ._local import check_at_least
 from ._retry import Retries, Timeouts, is_safe_status
 from ._secrets import Address, Secrets
 from ._wire import read_error
@@ -80,8 +81,10 @@ class RemoteBackend(ABC):
         retries: Retries | int,
         extra: Mapping[str, Any] | None,
         trust_env: bool,
+        connections: int | None,
         http_client: httpx.AsyncClient | None,
     ) -> None:
+        check_at_least(connections=(connections, 1))
         self._secrets = secrets
         self._name = address.shown
         self._model = model
@@ -94,6 +97,7 @@ class RemoteBackend(ABC):
             timeouts=self._timeouts,
             retries=retries if isinstance(retries, Retries) else Retries(times=retries),
             trust_env=trust_env,
+            connections=connections,
             client=http_client,
         )
 

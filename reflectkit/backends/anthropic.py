@@ -55,6 +55,7 @@ class AnthropicBackend(RemoteBackend):
         extra: Mapping[str, Any] | None = None,
         continues: bool = False,
         trust_env: bool = False,
+        connections: int | None = None,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         base_url, api_key = hidden(base_url), hidden(api_key)
@@ -69,6 +70,7 @@ class AnthropicBackend(RemoteBackend):
             retries=retries,
             extra=extra,
             trust_env=trust_env,
+            connections=connections,
             http_client=http_client,
         )
         self._max_tokens = max_tokens

@@ -12,11 +12,12 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import BackendStatus, BackendWireError, ConfigurationError, MissingCapability
+from ..errors import BackendStatus, BackendWireError, ConfigurationError
 from ..messages import Chunk, Request, Usage
 from ._cpu import check_cpu
 from ._gguf import Header, read_header
 from ._kinds import Knobs
+from ._local import check_at_least, check_text
 from ._wire import ChunkReader, body, read_error, read_timings
 from .base import Capabilities
 
@@ -98,8 +99,8 @@ class NanoBackend:
         chat_template: str | None = None,
         verbose: bool = False,
     ) -> None:
-        _check_at_least(threads=(threads, 1), context=(context, 32), parallel=(parallel, 1))
-        _check_at_least(gpu_layers=(gpu_layers, -1))
+        check_at_least(threads=(threads, 1), context=(context, 32), parallel=(parallel, 1))
+        check_at_least(gpu_layers=(gpu_layers, -1))
         shipped = embedded_models()
         self._embedded = model in shipped
         self.path = shipped[str(model)] if self._embedded else _find(model, shipped)
@@ -217,7 +218,7 @@ class NanoBackend:
         return relay
 
     def _body(self, request: Request) -> Data:
-        _check_request(request)
+        check_text(request, "The embedded engine")
         standing = {**_NEUTRAL, **_WIRE}
         if self._embedded and request.temperature is None:
             standing["temperature"] = 0.0
@@ -250,12 +251,6 @@ def _looks_like_path(text: str) -> bool:
     return text.endswith(".gguf") or any(s in text for s in separators) or Path(text).exists()
 
 
-def _check_at_least(**numbers: tuple[int | None, int]) -> None:
-    for name, (value, least) in numbers.items():
-        if value is not None and value < least:
-            raise ConfigurationError(f"{name} is {value}; it has to be at least {least}.")
-
-
 def _check_template(header: Header, chat_template: str | None) -> None:
     if not (chat_template or header.chat_template):
         raise ConfigurationError(
@@ -273,27 +268,6 @@ def _check_engine() -> None:
             hint='Install it with: pip install "reflectkit[local]"',
         )
     check_cpu()
-
-
-def _check_request(request: Request) -> None:
-    if request.max_tokens is not None and request.max_tokens < 1:
-        raise ConfigurationError(f"max_tokens is {request.max_tokens}; it has to be at least 1.")
-    parts = [p for m in request.messages if not isinstance(m.content, str) for p in m.content]
-    if any(part.get("type") != "text" for part in parts):
-        raise MissingCapability(
-            "The embedded engine reads text alone.",
-            capability="images",
-            hint="Leave the other parts out, or use a server that takes them.",
-        )
-    if not any(m.text.strip() or m.tool_calls for m in request.messages):
-        raise ConfigurationError("The prompt is empty.", hint="Put a question into a message.")
-    try:
-        "".join([request.prefix, *request.stop, *(m.text for m in request.messages)]).encode()
-    except UnicodeEncodeError as error:
-        raise ConfigurationError(
-            f"The request's text is no Unicode ({error.reason}).",
-            hint='Clean it first: text.encode(errors="replace").decode().',
-        ) from None
 
 
 def _context(header: Header, wanted: int | None) -> int:
@@ -335,17 +309,13 @@ def _thinking_tokens(header: Header) -> tuple[int, tuple[int, ...]] | None:
     written too where the dialect has one.
     """
     from ..protocol import DIALECTS
+    from ..protocol.render import marks
 
     ids = {token: i for i, token in enumerate(header.array("tokenizer.ggml.tokens"))}
     for dialect in DIALECTS.values():
-        form = ("<{}>", "</{}>") if dialect.match == "xml" else ("{}", "{}")
-        pairs = {
-            kind: tuple(f.format(tags[0]) for f, tags in zip(form, (s.open, s.close), strict=True))
-            for kind, s in dialect.sections.items()
-        }
-        opener, closer = pairs.get("thinking", ("", ""))
+        opener, closer = marks("thinking", dialect)
         if opener in ids and closer in ids:
-            answer = (_NEWLINE, pairs["output"][0], _NEWLINE) if "output" in pairs else ()
+            answer = (_NEWLINE, marks("output", dialect)[0], _NEWLINE)
             return ids[opener], (ids[closer], *(ids[t] for t in answer if t in ids))
     return None
 

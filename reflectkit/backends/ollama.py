@@ -65,6 +65,7 @@ class OllamaBackend(RemoteBackend):
         extra: Mapping[str, Any] | None = None,
         continues: bool = False,
         trust_env: bool = False,
+        connections: int | None = None,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         base_url, api_key = hidden(base_url), hidden(api_key)
@@ -83,6 +84,7 @@ class OllamaBackend(RemoteBackend):
             retries=retries,
             extra={"think": think, "keep_alive": keep_alive, **(extra or {})},
             trust_env=trust_env,
+            connections=connections,
             http_client=http_client,
         )
         self._options = dict(options or {})

@@ -57,17 +57,18 @@ class OpenAIBackend(RemoteBackend):
     """Streams from ``POST {base_url}/chat/completions``.
 
     ``base_url``: the API's address; without a path, ``/v1`` is added. User and password in it are
-    taken out and sent as basic authentication. ``model``: its name; if "" the server is asked once
-    and must offer exactly one. ``timeout``: ``Timeouts``, or a number of seconds for the whole
-    call. ``retries``: ``Retries``, or how often to try again what is safe to send again: connect
-    failures, 408, 409, 429 and 5xx, before anything was delivered. ``extra``: fields for
+    taken out and sent as basic authentication. ``model``: its name; if "" the server is asked
+    once and must offer exactly one. ``timeout``: ``Timeouts``, or a number of seconds for the
+    whole call. ``retries``: ``Retries``, or how often to try again what is safe to send again:
+    connect failures, 408, 409, 429 and 5xx, before anything was delivered. ``extra``: fields for
     every request; one that the server refuses by name with 400 or 422 is left out from then on
-    (``refused`` lists them). ``kind``: which server this is, one of ``KINDS``; "auto" asks it once,
-    when a request comes to which it matters. ``continues``: how the server goes on from a prefix
-    ("no", "flags", "trailing"), where that is not as known for its kind. ``trust_env``:
+    (``refused`` lists them). ``kind``: which server this is, one of ``KINDS``; "auto" asks it
+    once, when a request comes to which it matters. ``continues``: how the server goes on from a
+    prefix ("no", "flags", "trailing"), where that is not as known for its kind. ``trust_env``:
     use the environment's proxies, netrc and certificate settings (off: what is sent where depends
-    on the arguments alone). ``http_client``: an ``httpx.AsyncClient`` of your own, with its
-    proxies, certificates, limits and transport; closing it stays yours.
+    on the arguments alone). ``connections``: how many there may be at once; further requests wait
+    for one, within the time for a first byte. ``http_client``: an ``httpx.AsyncClient`` of your
+    own, with its proxies, certificates, limits and transport; closing it stays yours.
 
     Raises ``ConfigurationError`` for an address, key or header that cannot work.
     """
@@ -92,6 +93,7 @@ class OpenAIBackend(RemoteBackend):
         kind: str = "auto",
         continues: Continues | None = None,
         trust_env: bool = False,
+        connections: int | None = None,
         http_client: httpx.AsyncClient | None = None,
     ) -> None:
         base_url, api_key = hidden(base_url), hidden(api_key)
@@ -105,6 +107,7 @@ class OpenAIBackend(RemoteBackend):
             retries=retries,
             extra=extra,
             trust_env=trust_env,
+            connections=connections,
             http_client=http_client,
         )
         self._kind = _named(kind) if kind != "auto" else recognised(host=address.host)

@@ -147,7 +147,7 @@ class SDKBackend:
             answer = await self._create(fields)
             async for event in answer:
                 data = _plain(event)
-                if fault := reader.fault(data) or _no_object(data):
+                if fault := reader.fault(data):
                     failure = BackendWireError(fault.message, status=fault.code)
                     break
                 for chunk in reader.read(data):
@@ -252,10 +252,6 @@ class SDKBackend:
 def _plain(event: Any) -> object:
     """The event as JSON: the packages check nothing, and may give what is no object of theirs."""
     return event.model_dump() if hasattr(event, "model_dump") else event
-
-
-def _no_object(data: object) -> _wire.WireFault | None:
-    return None if isinstance(data, Mapping) else _wire.WireFault("The server sent no JSON object.")
 
 
 def _host(client: Any) -> str:

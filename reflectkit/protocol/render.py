@@ -11,10 +11,11 @@ from .parser import parse
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..events import Kind
     from ..reply import Section, Transcript
     from .dialect import Dialect
 
-__all__ = ["render"]
+__all__ = ["marks", "render"]
 
 _HARMONY: Final = {
     "thinking": ("<|channel|>analysis<|message|>", "<|end|>"),
@@ -84,7 +85,7 @@ def _section(
 ) -> Iterator[str]:
     """A section with its children: their texts are found in its own, one after the other."""
     section = sections[place]
-    opener, closer = _marks(section, dialect)
+    opener, closer = marks(section.kind, dialect)
     yield "" if opened else opener
     at = 0
     for child in children.get(place, []):
@@ -99,13 +100,13 @@ def _section(
     yield closer if section.closed else ""
 
 
-def _marks(section: Section, dialect: Dialect) -> tuple[str, str]:
+def marks(kind: Kind, dialect: Dialect) -> tuple[str, str]:
     """The first spellings of a section's opener and closer; none for text outside."""
-    marks = dialect.sections.get(section.kind)
-    if marks is None:
+    found = dialect.sections.get(kind)
+    if found is None:
         return "", ""
     if dialect.match == "channels":
-        return _HARMONY[section.kind]
+        return _HARMONY[kind]
     if dialect.match == "xml":
-        return f"<{marks.open[0]}>", f"</{marks.close[0]}>"
-    return marks.open[0], marks.close[0]
+        return f"<{found.open[0]}>", f"</{found.close[0]}>"
+    return found.open[0], found.close[0]

@@ -99,6 +99,8 @@ class BackendSuite:
     secret = ""
     #: threads that stay by design, such as those of a package below
     threads = 0
+    #: seconds that clean-ups may take
+    patience = 10.0
     #: seconds that one answer may take
     seconds = 30.0
 
@@ -204,7 +206,7 @@ class BackendSuite:
             async with asyncio.timeout(self.seconds):
                 await asyncio.gather(*(leave(backend, self.request_) for _ in range(3)))
         await self.close(backend)
-        after = await _settled(before)
+        after = await _settled(before, self.patience)
         assert all(b <= a for a, b in zip(before, after, strict=True)), (before, after)
 
     async def test_no_secret_shows(self, backend: Backend) -> None:
@@ -290,7 +292,7 @@ def _left() -> tuple[int, int, int]:
     return len(asyncio.all_tasks()), threading.active_count(), files
 
 
-async def _settled(before: tuple[int, int, int], seconds: float = 10.0) -> tuple[int, int, int]:
+async def _settled(before: tuple[int, int, int], seconds: float) -> tuple[int, int, int]:
     """What is left, once it is no more than before, or after ``seconds``."""
     for _ in range(int(seconds / _PAUSE)):
         if all(b <= a for a, b in zip(before, _left(), strict=True)):

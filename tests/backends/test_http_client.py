@@ -12,7 +12,14 @@ from reflectkit.backends.ollama import OllamaBackend
 from reflectkit.backends.openai import OpenAIBackend, Timeouts
 from reflectkit.errors import BackendTimeout, BackendUnreachable, ConfigurationError
 from reflectkit.messages import Message, Request
-from reflectkit.testing import LoopbackServer, anthropic_chat, chat, ollama_chat
+from reflectkit.testing import (
+    LoopbackServer,
+    Received,
+    Served,
+    anthropic_chat,
+    chat,
+    ollama_chat,
+)
 
 ASK = Request(messages=(Message("user", "hi"),))
 KEY = "sk-0123456789abcdef"
@@ -103,3 +110,27 @@ async def test_a_closed_one_and_what_is_none() -> None:
         await text_of(backend)
     with pytest.raises(ConfigurationError, match="http_client is a Client"):
         OpenAIBackend("http://host/v1", http_client=httpx.Client())  # type: ignore[arg-type]
+
+
+async def test_no_more_connections_than_were_allowed() -> None:
+    """Further requests wait; a time-out of theirs leaves the others alone."""
+    gate = asyncio.Event()
+    most = 0
+
+    def served(request: Received) -> Served:
+        nonlocal most
+        most = max(most, server.connections)
+        return chat("ok").insert(1, gate.wait)
+
+    async with LoopbackServer(served) as server:
+        limits = Timeouts(first=5)
+        backend = OpenAIBackend(server.url, model="m", connections=2, timeout=limits)
+        asks = [asyncio.ensure_future(text_of(backend)) for _ in range(5)]
+        await asyncio.sleep(0.1)
+        assert len(server.requests) == 2
+        gate.set()
+        assert await asyncio.gather(*asks) == ["ok"] * 5
+        assert most == 2
+        await backend.aclose()
+    with pytest.raises(ConfigurationError, match="connections is 0"):
+        OpenAIBackend("http://127.0.0.1:1/v1", connections=0)

@@ -10,6 +10,7 @@ import pytest
 
 from reflectkit import Client
 from reflectkit.backends._kinds import KINDS, MESSAGES, OLLAMA, Knobs, merged, recognised
+from reflectkit.backends._secrets import Address
 from reflectkit.backends.anthropic import AnthropicBackend
 from reflectkit.backends.function import FunctionBackend
 from reflectkit.backends.ollama import OllamaBackend
@@ -261,6 +262,19 @@ async def test_the_tokenizers_routes_lie_beside_the_api() -> None:
         assert await backend.count_tokens(ASK) == 3
         assert await backend.render(ASK) == "[1, 2, 3] False"
         assert backend.capabilities.counts_tokens
+
+
+@pytest.mark.parametrize(
+    ("base", "beside"),
+    [
+        ("http://a:1", "http://a:1/tokenize"),
+        ("http://a/v1/", "http://a/tokenize"),
+        ("http://a/team/v2", "http://a/team/tokenize"),
+        ("http://a/openai?key=1", "http://a/openai/tokenize?key=1"),
+    ],
+)
+def test_beside_the_apis_version(base: str, beside: str) -> None:
+    assert Address.parse(base).url("/../tokenize") == beside
 
 
 async def test_a_route_that_answers_something_else() -> None:

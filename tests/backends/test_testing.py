@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +257,34 @@ def test_http_is_imported_at_first_use() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+class Leaky:
+    """Leaves a task behind."""
+
+    async def stream(self, request: Request) -> AsyncIterator[Chunk]:
+        self.task = asyncio.ensure_future(asyncio.sleep(60))
+        yield Chunk("Hello there")
+        yield Chunk(finish="stop")
+
+
+class Rude:
+    """Lets a foreign error out."""
+
+    async def stream(self, request: Request) -> AsyncIterator[Chunk]:
+        if not request.messages:
+            raise KeyError("messages")
+        yield Chunk("Hello there")
+        yield Chunk(finish="stop")
+
+
+async def test_the_suite_finds_what_is_left_behind() -> None:
+    suite = BackendSuite()
+    suite.patience = 0.1
+    with pytest.raises(AssertionError):
+        await suite.test_nothing_is_left_of_readers_that_leave(Leaky())
+
+
+async def test_the_suite_finds_foreign_errors() -> None:
+    with pytest.raises(AssertionError, match="no messages"):
+        await BackendSuite().test_a_strange_request_gets_an_answer_or_our_error(Rude())

@@ -1,4 +1,4 @@
-"""The three real servers, each started once for all tests that ask it."""
+"""The three real servers, and the models for the transformers backend, each made once."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reflectkit.backends.nano import embedded_models
+from reflectkit.testing.markov import chain, write_chain
 from servers import MODEL, Server, as_folder, free_port, running, serve_vllm
 
 TRANSFORMERS = os.environ.get("REFLECTKIT_TRANSFORMERS_PYTHON", "")
@@ -57,3 +59,72 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     calling = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
     with serve_vllm(VLLM, tmp_path_factory, *calling) as server:
         yield server
+
+
+# --- models in this process; they skip where torch is absent
+
+WORDS = (" two", " plus", " is", " four", "loop")
+TABLE = {
+    **chain("\n\n", "<thinking>", " two", " plus", "<reflection>", " is", "</reflection>"),
+    **chain("</reflection>", "</thinking>", "<output>", " four", "</output>", "<|eot_id|>"),
+    # a prefix that ends in one of these goes its own way
+    "loop": {"loop": 1.0},
+    "a": {"b": 3.0, "c": 1.0},
+    **chain("b", "a"),
+    **chain("c", "a"),
+    **chain("u", "Ã", "©", "<|eot_id|>"),
+}
+
+
+def folder_of(gguf: Path, folder: Path) -> Path:
+    """The model file as a Hugging Face folder."""
+    pytest.importorskip("torch")
+    pytest.importorskip("transformers")
+    import hf_folder
+
+    hf_folder.write(gguf, folder)
+    return folder
+
+
+def loaded(folder: Path) -> tuple[Any, Any]:
+    """Model and tokenizer, as a program of its own would load them."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    torch.set_num_threads(1)  # a second thread only waits for the first with models this small
+    return (
+        AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32),
+        AutoTokenizer.from_pretrained(folder),
+    )
+
+
+@pytest.fixture(scope="session")
+def nano_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded model that reflects."""
+    return folder_of(embedded_models()[MODEL], tmp_path_factory.mktemp("hf") / MODEL)
+
+
+@pytest.fixture(scope="session")
+def nano_pair(nano_folder: Path) -> tuple[Any, Any]:
+    return loaded(nano_folder)
+
+
+@pytest.fixture(scope="session")
+def markov_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Markov chain that answers everything with a known text."""
+    home = tmp_path_factory.mktemp("hf")
+    gguf = write_chain(home / "markov.gguf", TABLE, words=WORDS, context=2048)
+    return folder_of(gguf, home / "markov")
+
+
+@pytest.fixture(scope="session")
+def markov_pair(markov_folder: Path) -> tuple[Any, Any]:
+    return loaded(markov_folder)
+
+
+@pytest.fixture(scope="session")
+def special_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same chain, its tags being special tokens."""
+    home = tmp_path_factory.mktemp("hf")
+    gguf = write_chain(home / "special.gguf", TABLE, words=WORDS, tags_are_control=True)
+    return folder_of(gguf, home / "special")

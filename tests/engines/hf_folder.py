@@ -112,7 +112,7 @@ def config(header: Header) -> dict[str, Any]:
         "head_dim": width // heads,
         "max_position_embeddings": header.context,
         "rms_norm_eps": header.get("llama.attention.layer_norm_rms_epsilon"),
-        "rope_theta": header.get("llama.rope.freq_base"),
+        "rope_theta": header.get("llama.rope.freq_base") or 10_000.0,
         "vocab_size": len(header.array("tokenizer.ggml.tokens")),
         "tie_word_embeddings": False,
         "torch_dtype": "float32",

@@ -14,6 +14,7 @@ from pathlib import Path
 import reflectkit
 import rooms
 from reflectkit.backends._kinds import KINDS, MESSAGES, OLLAMA, UNKNOWN, Knobs
+from reflectkit.backends.transformers import memory
 from reflectkit.cli._exits import EXITS
 from reflectkit.probe import CATALOGUE
 
@@ -74,6 +75,31 @@ def _yes(value: object) -> str:
     return "yes" if value else "no"
 
 
+#: cards by their memory in GiB, as far as programs see it
+CARDS = {"48 GB": 48, "80 GB": 79, "141 GB": 139, "2 x 80 GB": 158, "4 x 80 GB": 316}
+REFLECTION_70B = {
+    "hidden_size": 8192,
+    "intermediate_size": 28672,
+    "num_hidden_layers": 80,
+    "num_attention_heads": 64,
+    "num_key_value_heads": 8,
+    "vocab_size": 128262,
+}
+
+
+def room() -> str:
+    """What Reflection 70B takes, and the smallest cards that hold it with a tenth to spare."""
+    rows = ["| numbers | weights | with 8,192 tokens | with 8 x 8,192 tokens | smallest cards |"]
+    rows.append("|---|---:|---:|---:|---|")
+    for dtype in ("float32", "bfloat16", "float8", "4bit"):
+        one, eight = (memory(REFLECTION_70B, dtype=dtype, batch=n) for n in (1, 8))
+        sizes = [n / 2**30 for n in (one.weights, one.total, eight.total)]
+        fits = [next(c for c, size in CARDS.items() if n * 1.1 <= size) for n in sizes[1:]]
+        figures = " | ".join(f"{n:.1f}" for n in sizes)
+        rows.append(f"| {dtype} | {figures} | {'; '.join(fits)} |")
+    return "\n".join(rows)
+
+
 def findings() -> str:
     """Every finding of the doctor."""
     rows = [f"| `{i}` | {k.severity} | {k.meaning} | {k.remedy()} |" for i, k in CATALOGUE.items()]
@@ -85,6 +111,7 @@ PARTS: Mapping[str, Callable[[], str]] = {
     "exits": exits,
     "names": names,
     "kinds": kinds,
+    "memory": room,
     "findings": findings,
 }
 
