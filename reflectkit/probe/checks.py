@@ -238,7 +238,8 @@ def end(seen: Observations) -> Iterator[Finding]:
     """Whether answers end where they should."""
     talk, capped = seen.talk, seen.capped
     if shown := _TURN_ENDS.search(talk.text):
-        yield Finding("end-token-shown", f"{shown[0]} in the text")
+        ours = shown[0] in seen.profile.stop
+        yield Finding("end-token-cut" if ours else "end-token-shown", f"{shown[0]} in the text")
     if _went_on(seen):
         yield Finding("runs-on", f"after the answer: {_short(_after_the_answer(talk))}")
     elif cut := next((a for a in (talk, seen.long) if a and _is_capped(seen, a)), None):

@@ -211,6 +211,11 @@ CATALOGUE: Final[Mapping[str, Known]] = {
         "The token that ends a turn is left in the text.",
         "Add it to the server's stop tokens, or pass it in stop=.",
     ),
+    "end-token-cut": Known(
+        "note",
+        "The token that ends a turn is left in the text; the profile's stop strings cut it here.",
+        "Other clients must pass it in stop= themselves.",
+    ),
     "runs-on": Known(
         "broken",
         "The model goes on after its answer: the server does not stop at the end of a turn.",

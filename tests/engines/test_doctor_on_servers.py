@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,10 +11,14 @@ from typing import Any
 
 import pytest
 
+from recipes import with_special_tags
 from reflectkit.backends.nano import embedded_models
 from reflectkit.probe import Examination, doctor
 from reflectkit.testing.markov import chain, write_chain
-from servers import MODEL, Server
+from servers import MODEL, Server, as_folder, free_port, running, serve_vllm
+
+TRANSFORMERS = os.environ.get("REFLECTKIT_TRANSFORMERS_PYTHON", "")
+VLLM = os.environ.get("REFLECTKIT_VLLM_PYTHON", "")
 
 HEADER = "{{ '<|start_header_id|>' + m['role'] + '<|end_header_id|>\\n\\n' + m['content'] }}"
 TURN = HEADER + "{{ '<|eot_id|>' }}"
@@ -102,22 +108,77 @@ async def test_a_server_started_wrongly(fault: str) -> None:
 
 async def test_tags_that_are_special_tokens(tmp_path: Path) -> None:
     """llama.cpp takes them out unless it was started to render special tokens."""
-    table = chain(
-        "\n\n", "<thinking>", " two", " plus", "</thinking>", "<output>", " four", "</output>"
-    )
-    path = write_chain(
-        tmp_path / "special.gguf",
-        {**table, "</output>": {"<|eot_id|>": 1.0}},
-        words=WORDS,
-        tags_are_control=True,
-    )
+    path = with_special_tags(tmp_path)
     with llama_server(path) as url:
         found = await doctor(url)
-    assert "tags-stripped" in names(found), str(found)
+    assert names(found) == {"tags-stripped"}, str(found)
     with llama_server(path, special=True) as url:
         found = await doctor(url)
-    assert "tags-stripped" not in names(found), str(found)
-    assert "end-token-shown" in names(found), str(found)
+    assert found.sound, str(found)
+    assert "end-token-cut" in {f.id for f in found.findings}, str(found)
+
+
+async def test_a_tokenizer_that_spells_the_tags(tmp_path: Path) -> None:
+    path = with_other_tags(tmp_path / "spelled.gguf")
+    with llama_server(path) as url:
+        found = await doctor(url)
+    assert "tags-spelled" in names(found), str(found)
+
+
+def with_other_tags(path: Path) -> Path:
+    """The embedded model, whose vocabulary has lost the tags: their names are others."""
+    data = embedded_models()[MODEL].read_bytes()
+    for name in (b"thinking", b"reflection", b"output"):
+        for tag in (b"<%s>" % name, b"</%s>" % name):
+            head = struct.pack("<Q", len(tag))
+            assert data.count(head + tag) == 1
+            data = data.replace(head + tag, head + tag.replace(b"<", b"["))
+    path.write_bytes(data)
+    return path
+
+
+@pytest.fixture(scope="module")
+def wrong_vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """vLLM with special tags, half the context, and a template that opens thinking."""
+    if not VLLM:
+        pytest.skip("REFLECTKIT_VLLM_PYTHON names no Python that has vLLM")
+    special = with_special_tags(tmp_path_factory.mktemp("gguf"))
+    template = tmp_path_factory.mktemp("template") / "opens.jinja"
+    template.write_text("{{ '<|begin_of_text|>' }}" + PREFILLED, "utf-8")
+    options = ("--max-model-len", "512", "--chat-template", str(template))
+    folder = as_folder(VLLM, tmp_path_factory, special)
+    with serve_vllm(VLLM, tmp_path_factory, *options, folder=folder) as server:
+        yield server
+
+
+async def test_a_vllm_started_wrongly(wrong_vllm: Server) -> None:
+    asked = {"model": wrong_vllm.model, "api_key": wrong_vllm.key, "profile": MODEL}
+    found = await doctor(wrong_vllm.url, **asked)
+    always = {"context-small", "opener-prefilled"}
+    assert names(found) == {"tags-stripped", *always}, str(found)
+    found = await doctor(wrong_vllm.url, **asked, extra={"skip_special_tokens": False})
+    assert names(found) == always, str(found)
+    assert "tags-need-a-field" in {f.id for f in found.findings}
+
+
+async def test_transformers_cannot_keep_special_tags(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    if not TRANSFORMERS:
+        pytest.skip("REFLECTKIT_TRANSFORMERS_PYTHON names no Python that has transformers")
+    special = with_special_tags(tmp_path_factory.mktemp("gguf"))
+    folder, port = as_folder(TRANSFORMERS, tmp_path_factory, special), free_port()
+    command = [str(Path(TRANSFORMERS).with_name("transformers")), "serve", str(folder)]
+    command += ["--device", "cpu", "--host", "127.0.0.1", "--port", str(port)]
+    with running(command, tmp_path_factory.mktemp("log") / "serve.log", port):
+        found = await doctor(
+            f"http://127.0.0.1:{port}/v1",
+            model=str(folder),
+            profile=MODEL,
+            extra={"skip_special_tokens": False},
+        )
+    assert names(found) == {"tags-stripped"}, str(found)
+    assert "fields-refused" in {f.id for f in found.findings}
 
 
 async def test_a_model_that_never_ends_its_turn(tmp_path: Path) -> None:

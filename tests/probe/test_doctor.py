@@ -75,7 +75,11 @@ PLANTED: dict[str, tuple[dict[str, Any], set[str]]] = {
     ),
     "a default cap": ({"default_cap": 12}, {"output-cap"}),
     "a cap that is ignored": ({"obeys_cap": False}, {"cap-ignored"}),
-    "the end of the turn in the text": ({"keeps_end": True}, {"end-token-shown"}),
+    "the end of the turn in the text": ({"keeps_end": True}, {"end-token-cut"}),
+    "the same, and nobody knows it": (
+        {"model": "my/llama", "keeps_end": True},
+        {"end-token-shown"},
+    ),
     "no stop id": ({"stops": False}, {"runs-on"}),
     "no usage": ({"counts": "none"}, {"usage-missing"}),
     "usage of nothing": ({"counts": "zero"}, {"usage-implausible"}),
@@ -266,7 +270,7 @@ async def test_over_anthropics_api_the_same_faults_have_the_same_names() -> None
     wrong = {
         "answer-swallowed": anthropic_chat(thinking=[text]),
         "tags-stripped": anthropic_chat("\n\n2 + 3\n\n\n\nis 5."),
-        "end-token-shown": anthropic_chat(text, "<|eot_id|>"),
+        "end-token-shown": anthropic_chat(text, "<|im_end|>"),
         "no-finish": anthropic_chat(text, stop=None),
         "model-substituted": anthropic_chat(text, model="other"),
     }
