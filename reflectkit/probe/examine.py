@@ -22,6 +22,11 @@ __all__ = ["Examination", "doctor"]
 
 #: questions without an answer after which no more are asked
 _ENOUGH: Final = 4
+_HINTS: Final[Mapping[int, str]] = dict.fromkeys(
+    (404, 405),
+    "There is no such chat API: see its address and its model's name; api= (--api) says what it "
+    "speaks.",
+)
 _BACKENDS: Final[Mapping[str, type[OpenAIBackend] | type[AnthropicBackend]]] = {
     "openai": OpenAIBackend,
     "anthropic": AnthropicBackend,
@@ -118,8 +123,11 @@ async def doctor(
         spoken = "anthropic" if isinstance(endpoint, AnthropicBackend) else "openai"
         seen = _unseen(name, expected or profile_for(name), spoken, quick)
         return await _examine(endpoint, seen, extra, progress)
-    kind = _BACKENDS[api]
-    async with kind(
+    if api not in _BACKENDS:
+        raise ConfigurationError(
+            f"There is no api {api!r} to ask over.", hint=f"One of {', '.join(_BACKENDS)}."
+        )
+    async with _BACKENDS[api](
         _without_ollamas_own(endpoint),
         model=model,
         api_key=api_key,
@@ -209,7 +217,7 @@ def _raise_for(seen: Observations, url: str) -> None:
     if talk.status != 200:
         raise BackendStatus(
             f"{url} answered {talk.status}: {talk.fault}",
-            hint="See its key, its model's name, and its words.",
+            hint=_HINTS.get(talk.status, "See its key, its model's name, and its words."),
             status=talk.status,
         )
     if talk.fault:

@@ -6,7 +6,7 @@ import json
 
 from commands import Command
 from endpoint import Endpoint
-from reflectkit.testing import LoopbackServer, chat, refusal
+from reflectkit.testing import LoopbackServer, anthropic_chat, chat, refusal
 
 KEY = "sk-0123456789abcdef"
 THOUGHT = "<thinking>2 + 3 is 5.</thinking><output>5</output>"
@@ -33,6 +33,18 @@ async def test_a_sound_endpoint_is_0() -> None:
         told = await Command()("doctor", server.url)
     assert told.code == 0, told.out
     assert "Nothing is wrong." in told.out
+
+
+async def test_a_quick_look_over_the_other_api() -> None:
+    served = anthropic_chat("<thinking>2 + 3 is 5.</thinking>", "<output>5</output>")
+    asked = ("--api", "anthropic", "--quick", "--profile", "reflection-70b", "--json")
+    async with LoopbackServer(served) as server:
+        told = await Command()("doctor", server.url, *asked, REFLECTKIT_API_KEY=KEY)
+        assert {request.path for request in server.requests} == {"/v1/messages"}
+        assert server.requests[0].headers["x-api-key"] == KEY
+    found = json.loads(told.out)
+    assert found["quick"] is True
+    assert [f["id"] for f in found["findings"]] == ["usage-implausible"]  # it counts nothing
 
 
 async def test_a_refusal_and_a_wrong_profile_have_the_usual_codes() -> None:

@@ -377,6 +377,7 @@ async def test_nobody_there() -> None:
     ("served", "error"),
     [
         (refusal(401, "no key"), BackendStatus),
+        (refusal(404, "no such route"), BackendStatus),
         (refusal(429, "slow down"), BackendStatus),
         (page("Welcome"), BackendWireError),
         (chat("a").broken(2, "reset"), BackendWireError),
@@ -393,6 +394,8 @@ async def test_a_server_that_answers_no_question(served: Any, error: type[Except
 async def test_a_profile_nobody_knows() -> None:
     with pytest.raises(ConfigurationError, match="no profile 'x'"):
         await doctor("http://127.0.0.1:1/v1", profile="x")
+    with pytest.raises(ConfigurationError, match="no api 'gopher'"):
+        await doctor("http://127.0.0.1:1/v1", api="gopher")  # type: ignore[arg-type]
 
 
 async def test_a_model_of_another_name_can_be_examined_as_what_it_should_be() -> None:
