@@ -169,6 +169,11 @@ CATALOGUE: Final[Mapping[str, Known]] = {
             "ollama": "num_ctx",
         },
     ),
+    "context-reduced": Known(
+        "note",
+        "The context is smaller than the model's own; it is roomy all the same.",
+        "Enlarge it where prompts are long.",
+    ),
     "context-overstated": Known(
         "degraded",
         "The listing names a larger context than the one that answers.",

@@ -13,6 +13,8 @@ __all__ = ["NEEDED", "context_of", "limits", "named_context", "stated_context"]
 
 #: tokens that a reflecting answer may need, from the published evaluation (6,000) and model card
 NEEDED: Final = 4096
+#: from here on a smaller context than the model's is a choice that people make for its memory
+_ROOMY: Final = 8192
 #: Ollama's context where nothing sets it
 _OLLAMA: Final = 4096
 #: how servers name their context when they refuse what would not fit
@@ -90,9 +92,11 @@ def _context(seen: Observations) -> Iterator[Finding]:
     listed, least = stated_context(seen), context_of(seen)
     if listed and least and least < listed:
         yield Finding("context-overstated", f"{listed} listed, {least} served")
-    if least and seen.profile.context and least < seen.profile.context:
+    if least and least < seen.profile.context:
+        chosen = least >= _ROOMY and not seen.profile.tag_ids
         yield Finding(
-            "context-small", f"{least} tokens; the model was made for more: {seen.profile.context}"
+            "context-reduced" if chosen else "context-small",
+            f"{least} tokens; the model was made for more: {seen.profile.context}",
         )
 
 

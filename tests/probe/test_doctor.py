@@ -69,6 +69,14 @@ PLANTED: dict[str, tuple[dict[str, Any], set[str]]] = {
     "dates in the template": ({"dates": True}, {"template-dates"}),
     "a blank line after the system header": ({"blank_line": True}, {"template-layout"}),
     "a context of 4,096": ({"context": 4096}, {"context-small"}),
+    "a context that is smaller by choice": (
+        {"model": "Qwen/Qwen3-8B", "context": 16_384},
+        {"context-reduced", "thinking-absent"},
+    ),
+    "half the context of a repack that has 131,072": (
+        {"model": "unsloth/Reflection-Llama-3.1-70B", "context": 65_536},
+        {"context-small"},
+    ),
     "a listing that promises more": (
         {"row": {"context_length": 131_072, **TOP}},
         {"context-overstated", "cap-advertised"},
