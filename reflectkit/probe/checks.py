@@ -349,11 +349,17 @@ def prefix(seen: Observations) -> Iterator[Finding]:
     if _speaks(seen) and not _marks(seen.profile, seen.prefix):
         return  # what a model makes of an answer without its tags says nothing
     text, whole = came.text.strip(), seen.talk.text
-    goes_on = _alike(text, whole.removeprefix(seen.prefix).strip())
+    goes_on = _alike(text, whole.removeprefix(seen.prefix).strip()) or _repeats(seen, came)
     if goes_on and seen.kind == "unknown":
         yield Finding("prefix-goes-on", f"after the first part of an answer: {_short(text)}")
     if not goes_on and _alike(text, whole.strip()) and seen.kind != "unknown":
         yield Finding("prefix-not-continued", f"it begins again: {_short(text)}")
+
+
+def _repeats(seen: Observations, came: Answer) -> bool:
+    """The text has the prefix as well, which was not generated again."""
+    paid = came.usage.completion if came.usage else 0
+    return came.text.startswith(seen.prefix) and seen.prefixed_tokens > paid + 1 > 1
 
 
 def _alike(one: str, other: str, size: int = 8) -> bool:

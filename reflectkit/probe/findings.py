@@ -271,6 +271,7 @@ CATALOGUE: Final[Mapping[str, Known]] = {
         "degraded",
         "A server of a kind that goes on from a prefix opens a new turn.",
         "Its template closes the last message: check it; until then pass continues='no'.",
+        {"llama.cpp": "start it without --no-prefill-assistant"},
     ),
     "prefix-goes-on": Known(
         "note",

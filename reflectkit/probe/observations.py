@@ -68,8 +68,9 @@ class Observations:
     ``extra``: the fields that go with every question. ``talk``: the profile's own question,
     streamed, without a cap; ``again``: the same once more; ``bare``: without those fields.
     ``capped``: at most ``cap`` tokens, not streamed. ``stopped``: with ``stop`` as a stop string.
-    ``prefixed``: after ``prefix``. ``several``: two answers asked for. ``unknown_field`` and
-    ``wrong_model``: what their names say. ``counts``: prompt tokens of small requests, by name.
+    ``prefixed``: after ``prefix``; ``prefixed_tokens`` are in it. ``several``: two answers asked
+    for. ``unknown_field`` and ``wrong_model``: what their names say. ``counts``: prompt tokens of
+    small requests, by name.
     ``tag_ids``: the tokens of each tag. ``rendered``: the prompt of ``talk`` as the model reads it.
     ``long``: an answer of some hundred tokens, without a cap. ``filled``: with as many tokens asked
     for as the context should have room for (``room``), ``needed``: with those that a reflecting
@@ -97,6 +98,7 @@ class Observations:
     stop: str = ""
     prefixed: Answer | None = None
     prefix: str = ""
+    prefixed_tokens: int = 0
     several: Answer | None = None
     long: Answer | None = None
     filled: Answer | None = None

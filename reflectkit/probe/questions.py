@@ -168,8 +168,6 @@ def _room(seen: Observations) -> Asking:
 
 def _continuing(seen: Observations, kind: ServerKind) -> Asking:
     """The first part of the answer, whose rest is known: the question is the same."""
-    if kind.continues == "trailing":  # it repeats the prefix, so a new turn looks the same
-        return
     if kind.continues == "no" and kind is not UNKNOWN:
         return
     seen.prefix = _half(seen.talk.text)
@@ -177,8 +175,14 @@ def _continuing(seen: Observations, kind: ServerKind) -> Asking:
         return
     answered = {"role": "assistant", "content": seen.prefix}
     turns = [*_turns(seen.system, seen.prompt), answered]
-    fields = {**_request(seen, max_tokens=40), "messages": turns, **CONTINUES}
+    flags = {} if kind.continues == "trailing" else CONTINUES
+    fields = {**_request(seen, max_tokens=40), "messages": turns, **flags}
     seen.prefixed = yield from _answer(seen, "the rest of a prefix", fields)
+    if kind.continues == "trailing" and seen.prefixed.text and kind.tokenizer:
+        # it repeats the prefix, so the text of a new turn may look the same, and costs more
+        asked = {kind.tokenizer.text: seen.prefixed.text, **kind.tokenizer.flags}
+        question = Question("the tokens of the rest", f"/..{kind.tokenizer.route}", asked)
+        seen.prefixed_tokens = len(_ids((yield from _look(seen, question))))
 
 
 def _prompts(seen: Observations) -> Asking:

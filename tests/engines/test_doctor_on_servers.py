@@ -92,6 +92,7 @@ WRONG: dict[str, tuple[dict[str, Any], set[str]]] = {
     "as it should be": ({"chat_template": SOUND}, set()),
     "a small default cap": ({"n_predict": 7}, {"output-cap"}),
     "a small context": ({"n_ctx": 512}, {"context-small"}),
+    "no way on from a prefix": ({"prefill_assistant": False}, {"prefix-not-continued"}),
     # llama.cpp notices, and puts it into the user's turn
     "a template without a system turn": ({"chat_template": WITHOUT_SYSTEM}, set()),
     "a template that opens thinking": ({"chat_template": PREFILLED}, {"opener-prefilled"}),

@@ -19,6 +19,7 @@ from reflectkit.errors import (
     BackendWireError,
     ConfigurationError,
 )
+from reflectkit.messages import Usage
 from reflectkit.probe import CATALOGUE, Examination, doctor
 from reflectkit.probe import examined as examine_again
 from reflectkit.testing import LoopbackServer, Served, anthropic_chat, chat, page, refusal
@@ -297,6 +298,20 @@ async def test_ollamas_own_address_leads_to_the_other_one() -> None:
         found = await doctor(f"{server.root}/api")
         assert found.url == server.url
     assert found.sound, str(found)
+
+
+@pytest.mark.parametrize(("paid", "expected"), [(12, set()), (40, {"prefix-not-continued"})])
+async def test_a_prefix_that_is_repeated_is_told_from_a_new_turn(
+    paid: int, expected: set[str]
+) -> None:
+    """Their texts are the same; the new turn had to be generated as a whole."""
+    found = await examined(Endpoint(strips="never"))
+    assert found.seen is not None
+    assert found.seen.prefixed is not None
+    usage = Usage(prompt=9, completion=paid)
+    found.seen.prefixed = replace(found.seen.prefixed, text=ANSWER, usage=usage)
+    found.seen.prefixed_tokens = 40
+    assert names(examine_again(found.seen)) == expected
 
 
 LATE = {
