@@ -15,16 +15,16 @@ from ..errors import ConfigurationError
 from ..messages import Chunk, Request
 from ..models import profile_for
 from ..protocol.dialects import find_dialect
-from ._hf_ask import ask
-from ._hf_load import Source, check_installed, load
-from ._hf_memory import Memory, memory
-from ._hf_worker import Worker
+from ._hf.ask import ask
+from ._hf.load import Source, check_installed, load
+from ._hf.memory import Memory, memory
+from ._hf.worker import Worker
 from ._local import check_at_least
 from .base import Capabilities
 
 if TYPE_CHECKING:
     from ..protocol import Dialect
-    from ._hf_worker import Loaded
+    from ._hf.worker import Loaded
 
 __all__ = ["Memory", "TransformersBackend", "memory"]
 

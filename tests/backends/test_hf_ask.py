@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reflectkit.backends._hf_ask import Sampling, ask, sampling
+from reflectkit.backends._hf.ask import Sampling, ask, sampling
 from reflectkit.errors import ConfigurationError, MissingCapability, ReflectKitError
 from reflectkit.messages import Message, ReasoningBudget, Request, ToolCall
 from reflectkit.models.profile import KEEP_TAGS

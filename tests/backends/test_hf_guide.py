@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from reflectkit.backends._hf_guide import Guide
+from reflectkit.backends._hf.guide import Guide
 from reflectkit.protocol import DIALECTS, parse
 from reflectkit.protocol.render import marks
 

@@ -116,7 +116,7 @@ async def text(backend: TransformersBackend, request: Request, late: float = 0) 
 
 
 async def test_as_generate_says_alone(build: tuple[Any, Any, bool]) -> None:
-    from reflectkit.backends._hf_cache import joins
+    from reflectkit.backends._hf.cache import joins
 
     model, tokenizer, shared = build
     assert joins(model.config) == shared

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from reflectkit.backends._hf_ask import Sampling
+from reflectkit.backends._hf.ask import Sampling
 
 torch = pytest.importorskip("torch")
 
@@ -17,7 +17,7 @@ CHANCES = (0.1, 0.4, 0.05, 0.25, 0.2)
 
 def shares(rows: int = 20_000, **knobs: Any) -> list[float]:
     """How often each token is drawn."""
-    from reflectkit.backends._hf_sampling import Draw, pick
+    from reflectkit.backends._hf.sampling import Draw, pick
 
     numbers = random.Random(5)
     logits = torch.tensor(CHANCES).log().expand(rows, -1)
@@ -59,7 +59,7 @@ def test_a_wrong_share_would_be_seen() -> None:
 
 
 def test_a_row_is_drawn_alike_beside_any_others() -> None:
-    from reflectkit.backends._hf_sampling import Draw, pick
+    from reflectkit.backends._hf.sampling import Draw, pick
 
     numbers = random.Random(1)
     logits = torch.randn(64, 1000, generator=torch.Generator().manual_seed(1))
@@ -79,7 +79,7 @@ def test_a_row_is_drawn_alike_beside_any_others() -> None:
 @pytest.mark.parametrize("uniform", [0.0, 0.5, 1 - 2**-53])
 def test_a_token_without_a_chance_is_never_drawn(uniform: float) -> None:
     """Not even by the smallest and the largest number."""
-    from reflectkit.backends._hf_sampling import Draw, pick
+    from reflectkit.backends._hf.sampling import Draw, pick
 
     logits = torch.full((1, 128_000), -torch.inf)
     logits[0, 77_000] = 0.0
@@ -87,7 +87,7 @@ def test_a_token_without_a_chance_is_never_drawn(uniform: float) -> None:
 
 
 def test_what_is_forced_and_what_is_banned() -> None:
-    from reflectkit.backends._hf_sampling import Draw, pick
+    from reflectkit.backends._hf.sampling import Draw, pick
 
     logits = torch.tensor([CHANCES] * 3).log()
     draws = [Draw(), Draw(banned=[1, 3]), Draw(forced=2, banned=[2])]
@@ -97,7 +97,7 @@ def test_what_is_forced_and_what_is_banned() -> None:
 def test_the_penalty_on_repetition_is_that_of_transformers() -> None:
     """What occurred is divided or multiplied, whichever makes it worse."""
     transformers = pytest.importorskip("transformers")
-    from reflectkit.backends._hf_sampling import Draw, pick
+    from reflectkit.backends._hf.sampling import Draw, pick
 
     logits = torch.randn(1, 50, generator=torch.Generator().manual_seed(2))
     ids = torch.argsort(logits, descending=True)[:, :10]

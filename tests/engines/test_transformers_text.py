@@ -12,8 +12,8 @@ pytest.importorskip("tokenizers")
 pytest.importorskip("transformers")
 pytest.importorskip("torch")
 
-from reflectkit.backends._hf_ask import ask
-from reflectkit.backends._hf_text import Detokenizer, Text
+from reflectkit.backends._hf.ask import ask
+from reflectkit.backends._hf.text import Detokenizer, Text
 from reflectkit.errors import ConfigurationError
 from reflectkit.messages import Message, Request
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from ._hf_ask import Sampling
+from .ask import Sampling
 
 __all__ = ["Draw", "pick"]
 

@@ -10,14 +10,14 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ..events import SectionDelta, SectionEnded, SectionStarted
-from ..protocol import Parser
-from ..protocol.closing import closing
-from ..protocol.render import marks
+from ...events import SectionDelta, SectionEnded, SectionStarted
+from ...protocol import Parser
+from ...protocol.closing import closing
+from ...protocol.render import marks
 
 if TYPE_CHECKING:
-    from ..events import Kind, ProtocolEvent
-    from ..protocol import Dialect
+    from ...events import Kind, ProtocolEvent
+    from ...protocol import Dialect
 
 __all__ = ["Guide", "Vocabulary"]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ..errors import ConfigurationError, MissingCapability
-from ..messages import Message, Request
-from ._kinds import Knobs
-from ._local import check_text
+from ...errors import ConfigurationError, MissingCapability
+from ...messages import Message, Request
+from .._kinds import Knobs
+from .._local import check_text
 
 __all__ = ["Ask", "Sampling", "ask", "sampling"]
 

@@ -9,15 +9,15 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import BackendError, ConfigurationError, ReflectKitError
-from ..models import profile_for
-from ._hf_ask import Sampling
-from ._hf_row import Habits
-from ._hf_text import Text
-from ._hf_worker import Loaded
+from ...errors import BackendError, ConfigurationError, ReflectKitError
+from ...models import profile_for
+from .ask import Sampling
+from .row import Habits
+from .text import Text
+from .worker import Loaded
 
 if TYPE_CHECKING:
-    from ..protocol import Dialect
+    from ...protocol import Dialect
 
 __all__ = ["Source", "check_installed", "load"]
 
@@ -57,7 +57,7 @@ def check_installed() -> None:
 def load(source: Source) -> Loaded:
     """Load it. Raises ``ConfigurationError`` for what cannot work. Blocks, for minutes maybe."""
     try:
-        from ._hf_batch import Runner
+        from .batch import Runner
     except ImportError as error:
         raise ConfigurationError(
             f"The transformers backend cannot be loaded: {error}.", hint=_INSTALL

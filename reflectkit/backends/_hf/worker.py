@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import BackendError, BackendWireError, ConfigurationError, ReflectKitError
+from ...errors import BackendError, BackendWireError, ConfigurationError, ReflectKitError
 
 if TYPE_CHECKING:
-    from ._hf_ask import Ask
-    from ._hf_batch import Batch, Runner
-    from ._hf_row import Habits, Row
-    from ._relay import Relay
+    from .._relay import Relay
+    from .ask import Ask
+    from .batch import Batch, Runner
+    from .row import Habits, Row
 
 __all__ = ["Loaded", "Worker"]
 
@@ -139,7 +139,7 @@ class Worker:
                 job.relay.end(_fault(error))
         if not self._rows:
             return
-        from ._hf_batch import Batch, together
+        from .batch import Batch, together
 
         runner = loaded.runner
         rows = [self._rows.popleft() for _ in range(together(self._rows, runner.shared))]
@@ -175,7 +175,7 @@ class Worker:
             job.relay.put(loaded)
             job.relay.end()
             return
-        from ._hf_row import Row
+        from .row import Row
 
         self._rows.append(Row(job.ask, loaded.habits, job.relay))
 
@@ -200,7 +200,7 @@ class Worker:
     @contextmanager
     def _guarded(self, rows: Sequence[Row]) -> Iterator[None]:
         """What goes wrong inside is told to ``rows``, which leave; the others go on."""
-        from ._hf_batch import quiet, tidy
+        from .batch import quiet, tidy
 
         rows = list(rows)
         try:
@@ -237,7 +237,7 @@ class Worker:
         self._rows.clear()
         self._batches, self.loaded = [], None
         if had:
-            from ._hf_batch import tidy
+            from .batch import tidy
 
             tidy()
 

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from ..errors import BackendStatus, ConfigurationError
-from ._hf_ask import Ask
+from ...errors import BackendStatus, ConfigurationError
+from .ask import Ask
 
 __all__ = ["Detokenizer", "Text"]
 

@@ -14,10 +14,10 @@ from typing import Any, Final
 
 import torch
 
-from ..errors import ConfigurationError
-from ._hf_cache import join, joins, keep, new_cache, used
-from ._hf_row import Row
-from ._hf_sampling import Draw, pick
+from ...errors import ConfigurationError
+from .cache import join, joins, keep, new_cache, used
+from .row import Row
+from .sampling import Draw, pick
 
 __all__ = ["Batch", "Runner", "quiet", "tidy", "together"]
 

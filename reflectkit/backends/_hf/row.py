@@ -6,16 +6,16 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..errors import BackendStatus
-from ..messages import Chunk, FinishReason, Usage
-from ._filters import StopFilter
-from ._hf_ask import Ask, Sampling, sampling
-from ._hf_guide import Guide
-from ._hf_text import Detokenizer, Text
+from ...errors import BackendStatus
+from ...messages import Chunk, FinishReason, Usage
+from .._filters import StopFilter
+from .ask import Ask, Sampling, sampling
+from .guide import Guide
+from .text import Detokenizer, Text
 
 if TYPE_CHECKING:
-    from ..protocol import Dialect
-    from ._relay import Relay
+    from ...protocol import Dialect
+    from .._relay import Relay
 
 __all__ = ["Habits", "Row"]
 
