@@ -28,6 +28,7 @@ VLLM_HERE = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
     "VLLM_NO_USAGE_STATS": "1",
+    "TORCHDYNAMO_DISABLE": "1",  # else it looks for a C++ compiler
     "HF_HUB_OFFLINE": "1",
     "OMP_NUM_THREADS": "1",
 }
