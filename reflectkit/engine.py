@@ -29,7 +29,7 @@ from .correction.policy import ENDINGS, is_live
 from .display import Display
 from .errors import BackendError, ConfigurationError, MissingCapability, ReflectKitError
 from .events import AttemptEnded, AttemptStarted, Event, ProtocolEvent
-from .messages import Chunk, FinishReason, Request, Usage
+from .messages import Chunk, FinishReason, Request, Usage, Wrap
 from .reading import Reader, Reading
 from .reply import Attempt, Mode, Reply, Transcript
 from .visibility import AnswerText, Screen, Show, blame, concealed, shown_attempt, visible
@@ -66,6 +66,7 @@ class _Take:
         self.screen = Screen(plan.show)
         self.usage: Usage | None = None
         self.finish: FinishReason = "stop"
+        self.wrap: Wrap = ""
         self.logprobs: list[Mapping[str, Any]] = []
         self.model = ""
         self.started = monotonic()
@@ -74,6 +75,7 @@ class _Take:
         self.usage = chunk.usage or self.usage
         self.finish = chunk.finish or self.finish
         self.model = chunk.model or self.model
+        self.wrap = chunk.wrap or self.wrap
         self.logprobs += chunk.logprobs
         events = self.reader.feed(chunk)
         return self.screen.feed(events, self.reader.progress)
@@ -106,6 +108,7 @@ class _Take:
             finish=self.finish,
             model=self.model or self.request.model or getattr(self._plan.backend, "model", ""),
             seconds=monotonic() - self.started,
+            wrap=self.wrap,
             logprobs=tuple(self.logprobs),
         )
 

@@ -19,12 +19,17 @@ __all__ = [
     "Role",
     "ToolCall",
     "Usage",
+    "Wrap",
 ]
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "cancelled", "error"]
 #: how hard a model is to think, from not at all to as hard as it can
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+
+#: How an answer was come by whose thinking was cut: it was closed and gone on from, asked for with
+#: a turn of its own, or is the last result that the thinking stated. "": it was not cut.
+Wrap = Literal["", "closed", "asked", "salvaged"]
 
 #: One part of a message that is not plain text, in the backend's own JSON shape; passed through.
 ContentPart = Mapping[str, Any]
@@ -152,7 +157,8 @@ class Chunk:
 
     ``text`` is ordinary content, still to be parsed. ``reasoning`` was already separated by the
     server and is never scanned again. ``usage`` replaces earlier figures of the same answer (it is
-    a running total). ``logprobs`` are the log-probabilities of its tokens, in the server's shape.
+    a running total). ``wrap``: thinking was ended from outside, and how the answer came about
+    then. ``logprobs`` are the log-probabilities of its tokens, in the server's shape.
     ``payload`` carries provider blocks for replay.
     """
 
@@ -161,6 +167,7 @@ class Chunk:
     tool_calls: tuple[ToolCall, ...] = field(default=(), kw_only=True)
     usage: Usage | None = field(default=None, kw_only=True)
     finish: FinishReason | None = field(default=None, kw_only=True)
+    wrap: Wrap = field(default="", kw_only=True)
     model: str = field(default="", kw_only=True)
     logprobs: tuple[Mapping[str, Any], ...] = field(default=(), kw_only=True, repr=False)
     payload: Mapping[str, Any] | None = field(default=None, kw_only=True, repr=False)

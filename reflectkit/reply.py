@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from .errors import VerificationFailed
 from .events import Kind
-from .messages import FinishReason, Message, Request, ToolCall, Usage
+from .messages import FinishReason, Message, Request, ToolCall, Usage, Wrap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,8 +48,11 @@ IssueKind = Literal[
     "malformed_part",
 ]
 Mode = Literal["trained", "prompted", "plain"]
-#: How the answer came to its end: by itself, at the token cap, by the caller, or by a fault.
-Ending = Literal["complete", "length", "stopped", "cancelled", "error"]
+#: How the answer came to its end: by itself, at the token cap, by the caller, or by a fault; where
+#: its thinking was cut, how the answer was come by (see ``Wrap``).
+Ending = Literal[
+    "complete", "length", "stopped", "cancelled", "error", "closed", "asked", "salvaged"
+]
 Status = Literal[
     "accepted", "kept_first", "voted", "exhausted", "budget", "deadline", "cancelled", "unverified"
 ]
@@ -181,6 +184,7 @@ class Attempt:
     verdicts: tuple[Verdict, ...] = ()
     model: str = ""
     seconds: float = 0.0
+    wrap: Wrap = ""
     logprobs: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 

@@ -283,7 +283,7 @@ def summarised(transcript: Transcript, usage: Usage) -> Summary:
 
 def concealed(reply: Reply, show: Show) -> Reply:
     """``reply`` as the consumer may see it, its attempts included."""
-    complete = reply.ending == "complete"
+    complete = reply.ending in ("complete", "closed", "asked", "salvaged")
     return replace(
         reply,
         transcript=visible(reply.transcript, show, complete=complete),

@@ -58,7 +58,7 @@ def code_of(error: BaseException) -> int:
 def complaint(reply: Reply) -> str:
     """Why the answer is not a complete and accepted one ("" if it is)."""
     rejected = [v.feedback or v.name or "no reason given" for v in reply.verdicts if v.ok is False]
-    if reply.ending != "complete":
+    if reply.ending not in ("complete", "closed", "asked", "salvaged"):
         return f"The answer is incomplete ({reply.ending})."
     if rejected:
         return f"The answer was not accepted: {'; '.join(rejected)}."

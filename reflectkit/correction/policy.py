@@ -54,6 +54,11 @@ def single() -> Policy:
     return _Single()
 
 
+def _ending(attempt: Attempt) -> Ending:
+    ending = ENDINGS[attempt.finish]
+    return attempt.wrap or ending if ending == "complete" else ending
+
+
 def is_live(policy: Policy) -> bool:
     """Whether the answer of the first attempt is final as it comes (see ``Policy``)."""
     return bool(getattr(policy, "live", False))
@@ -66,7 +71,7 @@ def conclude(attempts: Sequence[Attempt], best: Attempt, status: Status = "unver
         attempts=tuple(attempts),
         usage=reduce(add, (a.usage for a in attempts), Usage()),
         model=best.model,
-        ending=ENDINGS[best.finish],
+        ending=_ending(best),
         status=status,
         stopped_by="content_filter" if best.finish == "content_filter" else "",
     )
