@@ -103,8 +103,6 @@ async def main() -> None:
         assert here.count is not None
         key = os.environ.get("REFLECTKIT_API_KEY")
         there = options.url and OpenAIBackend(options.url, model=options.model, api_key=key)
-        if there:
-            await there.kind()
         rows: dict[int | None, Row] = {}
         print("  cap  within  answered  clean   right  tokens an answer")
         for cap in (*CAPS, None):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+from ..errors import ReflectKitError
 from ..messages import Chunk, Request
 
-__all__ = ["Backend", "Capabilities", "capabilities_of"]
+__all__ = ["Backend", "Capabilities", "capabilities_of", "found_out"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,3 +55,12 @@ def capabilities_of(backend: Backend) -> Capabilities:
     """The declared capabilities, or the cautious defaults."""
     found = getattr(backend, "capabilities", None)
     return found if isinstance(found, Capabilities) else Capabilities()
+
+
+async def found_out(backend: Backend) -> Capabilities:
+    """The capabilities, once a backend that finds out what its server is (``kind``) has done so."""
+    kind = getattr(backend, "kind", None)
+    if callable(kind):
+        with suppress(ReflectKitError):  # it will say so itself when it is asked for an answer
+            await kind()
+    return capabilities_of(backend)

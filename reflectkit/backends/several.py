@@ -14,10 +14,10 @@ from functools import reduce
 from operator import add
 from typing import Any, Final
 
-from ..budget import estimate
+from ..budget import estimate, estimate_prompt
 from ..errors import BackendError, BackendUnreachable, ConfigurationError
 from ..messages import Chunk, Message, Request, Usage
-from .base import Backend, Capabilities, capabilities_of
+from .base import Backend, Capabilities, capabilities_of, found_out
 
 __all__ = ["Breaker", "FailoverBackend", "HedgedBackend", "ResumingBackend", "answers"]
 
@@ -258,7 +258,7 @@ class ResumingBackend(_Several):
                 return
             except BackendError as error:
                 following = take.following(request) if left and error.retryable else None
-                if following is None or not capabilities_of(backend).continues_prefix:
+                if following is None or not (await found_out(backend)).continues_prefix:
                     raise
                 asked = following
                 spent.append(error.usage or take.usage or _about(take))
@@ -270,7 +270,7 @@ class _Part:
     """What came of an answer before it broke."""
 
     def __init__(self, request: Request) -> None:
-        self._request = request
+        self.request = request
         self._whole = True
         self.text = request.prefix
         self.usage: Usage | None = None
@@ -283,20 +283,20 @@ class _Part:
     @property
     def written(self) -> int:
         """About how many tokens came."""
-        return estimate(self.text[len(self._request.prefix) :])
+        return estimate(self.text[len(self.request.prefix) :])
 
     def following(self, first: Request) -> Request | None:
         """The request for the rest, within ``first``'s cap; None if there can be none."""
-        cap = self._request.max_tokens
+        cap = self.request.max_tokens
         written = self.usage.completion if self.usage else self.written
         left = None if cap is None else cap - written
         if not self._whole or self.text == first.prefix or (left is not None and left < 1):
             return None
-        return replace(self._request, prefix=self.text, max_tokens=left)
+        return replace(self.request, prefix=self.text, max_tokens=left)
 
 
 def _about(part: _Part) -> Usage:
-    return Usage(completion=part.written, exact=False)
+    return Usage(prompt=estimate_prompt(part.request), completion=part.written, exact=False)
 
 
 async def answers(
@@ -372,8 +372,7 @@ class _Lane:
         error = self.first.exception() if self.first.done() else None
         if error is not None:
             return getattr(error, "usage", None) or Usage()
-        texts = (self.request.prefix, *(m.text for m in self.request.messages))
-        return Usage(prompt=sum(map(estimate, texts)), exact=False)
+        return Usage(prompt=estimate_prompt(self.request), exact=False)
 
 
 class _Race:

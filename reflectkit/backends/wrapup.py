@@ -12,14 +12,14 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ..budget import estimate
+from ..budget import estimate, estimate_prompt
 from ..budget.meter import Meter, Passed
 from ..errors import BackendError, ConfigurationError, MissingCapability
 from ..messages import Chunk, Message, Request, Usage, Wrap
 from ..protocol import Dialect, neutralise, parse
 from ..protocol.dialects import find_dialect
 from ..protocol.render import marks
-from .base import Backend, Capabilities, capabilities_of
+from .base import Backend, Capabilities, capabilities_of, found_out
 
 __all__ = ["ANSWER_NOW", "WrapUpBackend"]
 
@@ -113,7 +113,7 @@ class WrapUpBackend:
                 f"and a grace of {self._grace}.",
                 hint="Raise max_tokens, or lower the cap.",
             )
-        take = _Take(self._meter(request))
+        take = _Take(self._meter(request), estimate_prompt(request))
         async for chunk in self._first(request, take):
             yield chunk
         if not take.unanswered:
@@ -146,7 +146,7 @@ class WrapUpBackend:
 
     async def _rest(self, request: Request, take: _Take) -> AsyncIterator[Chunk]:
         closing = take.close()
-        if capabilities_of(self.backend).continues_prefix and not take.apart:
+        if not take.apart and (await found_out(self.backend)).continues_prefix:
             yield Chunk(closing, wrap="closed")
             async for chunk in self._continued(request, take, closing):
                 yield chunk
@@ -212,6 +212,8 @@ class _Take:
     """The first answer while it comes."""
 
     meter: Meter
+    #: about how many tokens the prompt has
+    prompt: int
     spent: bool = False
     apart: bool = False
     thought: str = ""
@@ -264,7 +266,7 @@ class _Take:
 
     def paid(self) -> Usage:
         """The usage of both requests; an estimate where the first said nothing."""
-        first = self.usage or Usage(completion=self.written, exact=False)
+        first = self.usage or Usage(prompt=self.prompt, completion=self.written, exact=False)
         return first + self.later if self.later else first
 
 

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .tokens import accounted, estimate
+from .tokens import accounted, estimate, estimate_prompt
 
-__all__ = ["accounted", "estimate"]
+__all__ = ["accounted", "estimate", "estimate_prompt"]

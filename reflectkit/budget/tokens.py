@@ -7,7 +7,7 @@ from dataclasses import replace
 from ..messages import Message, Request, Usage
 from ..reply import Transcript
 
-__all__ = ["accounted", "estimate"]
+__all__ = ["accounted", "estimate", "estimate_prompt"]
 
 #: Bytes of UTF-8 to a token, on average, in the vocabularies of today.
 _BYTES = 4
@@ -18,6 +18,11 @@ _FRAME = 4
 def estimate(text: str) -> int:
     """A rough count, never 0 for a text that is not empty."""
     return -(-len(text.encode("utf-8", "surrogatepass")) // _BYTES)
+
+
+def estimate_prompt(request: Request) -> int:
+    """A rough count of a request's prompt: its messages, their frames, and the prefix."""
+    return sum(map(_size, request.messages)) + estimate(request.prefix)
 
 
 def accounted(
@@ -38,8 +43,9 @@ def accounted(
 
 
 def _counted(request: Request, transcript: Transcript) -> Usage:
-    prompt = sum(map(_size, request.messages)) + estimate(request.prefix)
-    return Usage(prompt=prompt, completion=estimate(transcript.source), exact=False)
+    return Usage(
+        prompt=estimate_prompt(request), completion=estimate(transcript.source), exact=False
+    )
 
 
 def _size(message: Message) -> int:

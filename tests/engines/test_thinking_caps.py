@@ -26,7 +26,6 @@ async def test_a_cap_is_kept(
     async with NanoBackend(MODEL) as here, server.backend() as there:
         await here.load()
         assert here.count is not None
-        await there.kind()
         backend = WrapUpBackend(there, thinking=cap, grace=GRACE, count=here.count)
         async with Client(backend, mode="trained", temperature=0.0) as client:
             for a, b, c in NUMBERS:
