@@ -153,16 +153,19 @@ class Meter:
         return tokens >= self._cap + (0 if at_boundary else self._grace)
 
     def _kept(self, piece: str) -> str:
-        """The beginning of ``piece`` that is still within the cap and its grace."""
-        most = self._cap + self._grace
-        if not self._may_reach(most + 1, piece) or self._count(self._body + piece) <= most:
+        """The beginning of ``piece`` that may pass: to the first boundary from the cap on, or as
+        far as cap and grace reach."""
+        if not self._may_reach(self._cap, piece) or self._count(self._body + piece) < self._cap:
             return piece
-        fits = self._longest(piece, most)
-        ends = [m.end() for m in _BOUNDARY.finditer(piece, 0, fits)]
-        late = [end for end in ends if self._count(self._body + piece[:end]) >= self._cap]
-        return piece[: late[0] if late else fits]
+        fits = self._longest(piece, self._cap + self._grace)
+        for boundary in _BOUNDARY.finditer(piece, 0, fits):
+            if self._count(self._body + piece[: boundary.end()]) >= self._cap:
+                return piece[: boundary.end()]
+        return piece[:fits]
 
     def _longest(self, piece: str, most: int) -> int:
+        if self._count(self._body + piece) <= most:
+            return len(piece)
         low, high = 0, len(piece)
         while low < high:
             middle = (low + high + 1) // 2

@@ -101,6 +101,33 @@ async def test_a_server_that_goes_on_from_a_prefix() -> None:
         await server.quiet()
 
 
+async def test_an_answer_that_is_gone_on_with_and_blank_is_asked_for() -> None:
+    """The opened answer is filled by the turn that asks for it; all three are paid for."""
+    async with (
+        LoopbackServer(chat(*LONG), chat(" ", "\n</output>"), chat("42")) as server,
+        OpenAIBackend(server.url, model="m", kind="vllm") as inner,
+    ):
+        text, way, chunks = await asked(WrapUpBackend(inner, thinking=50))
+        assert way == "asked"
+        assert text.endswith("</thinking>\n<output>42</output>")
+        assert len(server.requests) == 3
+        usage = chunks[-1].usage
+        assert usage is not None
+        assert usage.prompt > 7 + 7
+        assert usage.completion > 50 + 2
+
+
+async def test_thinking_that_came_apart_is_not_gone_on_from() -> None:
+    """There is no prefix that would stand for a field."""
+    async with (
+        LoopbackServer(chat(reasoning=["I think. "] * 200), chat("42")) as server,
+        OpenAIBackend(server.url, model="m", kind="vllm") as inner,
+    ):
+        _, way, _ = await asked(WrapUpBackend(inner, thinking=50))
+        assert way == "asked"
+        assert "continue_final_message" not in server.requests[1].json
+
+
 WIRES: dict[str, tuple[Any, Any]] = {
     "openai": (chat, lambda s: OpenAIBackend(s.url, model="m")),
     "anthropic": (anthropic_chat, lambda s: AnthropicBackend(s.url, model="m")),

@@ -51,8 +51,17 @@ def test_a_boundary_is_waited_for_within_the_grace() -> None:
     text, spent, _ = run(list(TEXT), 2, 3)
     assert spent
     assert text == "<thinking>One two three.\n"
-    text, _, _ = run(["<thinking>", "One ", "two ", "three.\n"], 2)
-    assert text == "<thinking>One two "
+    assert run([TEXT], 2, 3)[0] == "<thinking>One two three.\n"
+
+
+def test_the_cap_is_told_of_with_its_last_token() -> None:
+    """Not with the next one, which would have to be paid for."""
+    meter = Meter(find_dialect("reflection"), words, cap=2)
+    assert [meter.feed(piece).spent for piece in ("<thinking>", "One ", "two ")] == [
+        False,
+        False,
+        True,
+    ]
 
 
 def test_an_answer_is_never_cut() -> None:
