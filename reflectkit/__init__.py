@@ -34,7 +34,7 @@ if TYPE_CHECKING:
         SectionStarted,
     )
     from .messages import Chunk, Message, ReasoningBudget, Request, ToolCall, Usage
-    from .reply import Attempt, Issue, Reply, Section, Summary, Transcript, Verdict
+    from .reply import Attempt, Draft, Issue, Reply, Section, Summary, Transcript, Verdict
     from .stream import ReplyStream
     from .sync import SyncClient
 
@@ -54,6 +54,7 @@ __all__ = [
     "Client",
     "ConfigurationError",
     "Corrected",
+    "Draft",
     "Event",
     "Issue",
     "Markup",
@@ -111,7 +112,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "messages": ("Chunk", "Message", "ReasoningBudget", "Request", "ToolCall", "Usage"),
     "protocol": ("protocol",),
-    "reply": ("Attempt", "Issue", "Reply", "Section", "Summary", "Transcript", "Verdict"),
+    "reply": ("Attempt", "Draft", "Issue", "Reply", "Section", "Summary", "Transcript", "Verdict"),
     "stream": ("ReplyStream",),
     "sync": ("SyncClient",),
     "testing": ("testing",),

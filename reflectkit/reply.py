@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from .errors import VerificationFailed
 from .events import Kind
@@ -11,10 +12,10 @@ from .messages import FinishReason, Message, Request, ToolCall, Usage, Wrap
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from typing import Any
 
 __all__ = [
     "Attempt",
+    "Draft",
     "Ending",
     "Issue",
     "IssueKind",
@@ -25,6 +26,7 @@ __all__ = [
     "Summary",
     "Transcript",
     "Verdict",
+    "VerdictBy",
 ]
 
 IssueKind = Literal[
@@ -53,6 +55,9 @@ Mode = Literal["trained", "prompted", "plain"]
 Ending = Literal[
     "complete", "length", "stopped", "cancelled", "error", "closed", "asked", "salvaged"
 ]
+#: Who judged: a rule in code, a schema, a tool that was run, a judging model, the answering model
+#: itself, or somebody who knows the right answer (for comparisons alone).
+VerdictBy = Literal["rule", "schema", "tool", "judge", "self", "oracle"]
 Status = Literal[
     "accepted", "kept_first", "voted", "exhausted", "budget", "deadline", "cancelled", "unverified"
 ]
@@ -159,13 +164,60 @@ def _is_reasoning(section: Section) -> bool:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """One response as verifiers get to see it: what was asked, and what came."""
+
+    request: Request = field(repr=False)
+    transcript: Transcript
+    finish: FinishReason = "stop"
+    model: str = ""
+
+    @property
+    def output(self) -> str:
+        """The answer, without any thinking."""
+        return self.transcript.output
+
+    @property
+    def thinking(self) -> str | None:
+        """The reasoning, reflections in place; None when there was none."""
+        return self.transcript.thinking
+
+    @property
+    def reflections(self) -> list[str]:
+        """The reflections, in order."""
+        return self.transcript.reflections
+
+    @property
+    def question(self) -> str:
+        """The text of the last user turn."""
+        turns = [m.text for m in self.request.messages if m.role == "user"]
+        return turns[-1] if turns else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """A verifier's judgement: ``ok`` is None when it could not tell."""
+    """A verifier's judgement: ``ok`` is None when it could not tell.
+
+    ``feedback``: what is wrong, in words that a model can act on. ``by``: who judged. ``start`` and
+    ``end``: where it shows, as positions in the transcript's source (None: nowhere in particular).
+    ``score``: how good it is, from 0 to 1, where the verifier grades. ``value``: what it read from
+    the answer, such as a number or a parsed object.
+    """
 
     ok: bool | None
     feedback: str = ""
-    by: Literal["rule", "schema", "tool", "judge", "self", "oracle"] = "rule"
+    by: VerdictBy = "rule"
     name: str = ""
+    start: int | None = None
+    end: int | None = None
+    score: float | None = None
+    value: Any = field(default=None, compare=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for the same complaint of the same verifier, whatever its blanks and digits."""
+        words = re.sub(r"\d+", "#", " ".join(self.feedback.lower().split()))
+        return f"{self.name}: {words}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +238,13 @@ class Attempt:
     seconds: float = 0.0
     wrap: Wrap = ""
     logprobs: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+
+    @property
+    def draft(self) -> Draft:
+        """What verifiers judge."""
+        return Draft(
+            request=self.request, transcript=self.transcript, finish=self.finish, model=self.model
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
