@@ -54,7 +54,7 @@ _CHANNELS: Final = ("<|channel|>", "<|channel>")
 _CONTROL: Final = 3
 #: a line break, as byte-level vocabularies spell it
 _NEWLINE: Final = "\N{LATIN CAPITAL LETTER C WITH DOT ABOVE}"
-_KNOBS: Final = Knobs(tokens=("reasoning_budget_tokens",))
+_KNOBS: Final = Knobs(tokens=("reasoning_budget_tokens",), caps=True)
 _ENDS: Final = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
 _SMALL: Final = 64 << 20
 _CONTEXT: Final = 8192
@@ -138,7 +138,11 @@ class NanoBackend:
     def capabilities(self) -> Capabilities:
         """What llama.cpp does with this model. A budget for thinking needs tags of one token."""
         return Capabilities(
-            continues_prefix=True, reports_usage=True, seeds=True, reasoning=self._knobs.names
+            continues_prefix=True,
+            reports_usage=True,
+            seeds=True,
+            reasoning=self._knobs.names,
+            caps_thinking=self._knobs.caps,
         )
 
     async def stream(self, request: Request, /) -> AsyncIterator[Chunk]:

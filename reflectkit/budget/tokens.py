@@ -51,3 +51,32 @@ def _counted(request: Request, transcript: Transcript) -> Usage:
 def _size(message: Message) -> int:
     calls = sum(estimate(c.name) + estimate(c.arguments) for c in message.tool_calls)
     return estimate(message.text) + calls + _FRAME
+
+
+from typing import Protocol  # noqa: E402
+
+
+class Counter(Protocol):
+    exact: bool
+
+    def count(self, text: str, /, *, special: bool = False) -> int: ...
+    def prompt(self, request: Request, /) -> int: ...
+    def prompt_upper(self, request: Request, /) -> int: ...
+    def learn(self, text: str, tokens: int, /) -> None: ...
+    def learn_prompt(self, request: Request, tokens: int, /) -> None: ...
+
+
+class Rough:
+    exact = False
+
+    def count(self, text: str, /, *, special: bool = False) -> int:
+        return estimate(text)
+
+    def prompt(self, request: Request, /) -> int:
+        return estimate_prompt(request)
+
+    def prompt_upper(self, request: Request, /) -> int:
+        return 2 * estimate_prompt(request)
+
+    def learn(self, text: str, tokens: int, /) -> None: ...
+    def learn_prompt(self, request: Request, tokens: int, /) -> None: ...

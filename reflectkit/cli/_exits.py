@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import errors
+from ..reply import ANSWERED
 
 if TYPE_CHECKING:
     from ..reply import Reply
@@ -58,7 +59,7 @@ def code_of(error: BaseException) -> int:
 def complaint(reply: Reply) -> str:
     """Why the answer is not a complete and accepted one ("" if it is)."""
     rejected = [v.feedback or v.name or "no reason given" for v in reply.verdicts if v.ok is False]
-    if reply.ending not in ("complete", "closed", "asked", "salvaged"):
+    if reply.ending not in ANSWERED:
         return f"The answer is incomplete ({reply.ending})."
     if rejected:
         return f"The answer was not accepted: {'; '.join(rejected)}."
