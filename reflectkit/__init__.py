@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from . import backends, protocol, testing
+    from .budget.budget import Budget
     from .client import Client
     from .errors import (
         BackendError,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
         SectionStarted,
     )
     from .messages import Chunk, Message, ReasoningBudget, Request, ToolCall, Usage
-    from .reply import Attempt, Draft, Issue, Reply, Section, Summary, Transcript, Verdict
+    from .reply import Attempt, Draft, Grant, Issue, Reply, Section, Summary, Transcript, Verdict
     from .stream import ReplyStream
     from .sync import SyncClient
 
@@ -49,6 +50,7 @@ __all__ = [
     "BackendTimeout",
     "BackendUnreachable",
     "BackendWireError",
+    "Budget",
     "BudgetExceeded",
     "Chunk",
     "Client",
@@ -56,6 +58,7 @@ __all__ = [
     "Corrected",
     "Draft",
     "Event",
+    "Grant",
     "Issue",
     "Markup",
     "Message",
@@ -86,6 +89,7 @@ __all__ = [
 #: Module -> the public names that come from it. A module that lists itself is public as it is.
 _HOMES: dict[str, tuple[str, ...]] = {
     "backends": ("backends",),
+    "budget.budget": ("Budget",),
     "client": ("Client",),
     "errors": (
         "BackendError",
@@ -112,7 +116,17 @@ _HOMES: dict[str, tuple[str, ...]] = {
     ),
     "messages": ("Chunk", "Message", "ReasoningBudget", "Request", "ToolCall", "Usage"),
     "protocol": ("protocol",),
-    "reply": ("Attempt", "Draft", "Issue", "Reply", "Section", "Summary", "Transcript", "Verdict"),
+    "reply": (
+        "Attempt",
+        "Draft",
+        "Grant",
+        "Issue",
+        "Reply",
+        "Section",
+        "Summary",
+        "Transcript",
+        "Verdict",
+    ),
     "stream": ("ReplyStream",),
     "sync": ("SyncClient",),
     "testing": ("testing",),

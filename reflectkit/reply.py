@@ -280,7 +280,7 @@ class Attempt:
 
     @property
     def bound_by(self) -> str:
-        """The limit that ended it, and whose that is, such as "thinking (client)"; "" if none did."""
+        """The limit that ended it and whose that is, such as "thinking (client)"; "" if none."""
         if self.cut:
             return next((g.by for g in self.grants if g.limit == self.cut), self.cut)
         return next((g.by for g in self.grants if g.enforced_by), "")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from . import _log
 from .backends.base import Capabilities, capabilities_of, found_out
 from .budget.bounds import NO_BOUNDS, Bounds, merged
+from .budget.meter import Caps
 from .budget.purse import Allowance, Purse, Rates
 from .budget.tokens import Rough
 from .budget.trust import FAULTS, Trust
@@ -35,7 +36,7 @@ __all__ = ["Books", "OutOfTime", "Spending", "spending"]
 _USUAL: Final = 4096
 #: the share of the time after which thinking has to end, so that an answer can follow
 _SOON: Final = 0.75
-#: estimates may be off by this much before an answer is cut that its server has not cut
+#: estimates may be off by this factor before an answer is cut that its server has not cut
 _DOUBT: Final = 1.25
 _FRAME: Final = 32
 
@@ -229,8 +230,8 @@ class Books:
         extends = bool(caps.thinking_floor) and "drops_prefix" not in trust
         extends = extends and (await self._capabilities()).continues_prefix
         metered = replace(caps, eager=told is None)
-        if caps.completion is not None and not self._exact:
-            metered = replace(metered, completion=round(caps.completion * _DOUBT) + _FRAME)
+        if not self._exact:
+            metered = _doubtful(metered)
         return request, Metering(
             allowance=allowance,
             caps=metered,
@@ -271,6 +272,16 @@ class Books:
     async def _capabilities(self) -> Capabilities:
         known = capabilities_of(self._backend)
         return known if known.reasoning else await found_out(self._backend)
+
+
+def _doubtful(caps: Caps) -> Caps:
+    """What a server keeps to itself is cut by an estimate only where there is no doubt."""
+    most, thinking = caps.completion, caps.thinking
+    if most is not None:
+        caps = replace(caps, completion=round(most * _DOUBT) + _FRAME)
+    if thinking is not None and not caps.eager:
+        caps = replace(caps, thinking=round(thinking * _DOUBT))
+    return caps
 
 
 class _Clocked(AsyncIterator[T]):

@@ -56,17 +56,27 @@ class _Leg:
     """One request of an attempt, and what has come of it."""
 
     request: Request
-    texts: list[str] = field(default_factory=list)
     usage: Usage | None = None
+    #: what came since the server last said what it cost
+    untold: list[str] = field(default_factory=list)
     begun: bool = False
     failed: bool = False
 
+    def take(self, chunk: Chunk) -> None:
+        self.begun = True
+        if chunk.usage is not None:
+            self.usage = chunk.usage
+            self.untold.clear()
+        elif chunk.text or chunk.reasoning:
+            self.untold.append(chunk.reasoning + chunk.text)
+
     def cost(self, counter: Counter) -> Usage:
-        if self.usage is not None:
-            return self.usage
         if self.failed and not self.begun:  # it was not answered, so nobody is billed for it
-            return Usage()
-        return estimated(self.request, "".join(self.texts), counter)
+            return self.usage or Usage()
+        if self.usage is None:
+            return estimated(self.request, "".join(self.untold), counter)
+        more = counter.count("".join(self.untold), special=True) if self.untold else 0
+        return self.usage + Usage(completion=more, exact=not more)
 
 
 class Take:
@@ -172,11 +182,7 @@ class Take:
 
     def feed(self, chunk: Chunk) -> list[ProtocolEvent]:
         """Take the next chunk; the events that may be seen."""
-        leg = self._legs[-1]
-        leg.begun = True
-        leg.usage = chunk.usage or leg.usage
-        if chunk.text or chunk.reasoning:
-            leg.texts.append(chunk.reasoning + chunk.text)
+        self._legs[-1].take(chunk)
         self.finish = chunk.finish or self.finish
         self._model = chunk.model or self._model
         if chunk.logprobs:

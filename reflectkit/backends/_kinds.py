@@ -183,9 +183,7 @@ _KNOWN: Final = (
         running=_RUNNING,
         tokenizer=Tokenizer(),
         # the budget needs a server with --reasoning-parser or --reasoning-config; others say so
-        knobs=Knobs(
-            tokens=("thinking_token_budget",), effort=_EFFORT, switch=_TEMPLATE, caps=True
-        ),
+        knobs=Knobs(tokens=("thinking_token_budget",), effort=_EFFORT, switch=_TEMPLATE, caps=True),
     ),
     ServerKind(
         name="sglang",

@@ -10,7 +10,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Protocol
 
-from ..messages import Chunk
+from ..messages import Chunk, Usage
 from .meter import Cut, Meter, size
 
 if TYPE_CHECKING:
@@ -145,14 +145,17 @@ class Gate:
             return []
         meter = self.meter
         before = self._has_output and not meter.answered and not meter.open
-        if not (self._watches or before) and self._may_pass(chunk):
+        closely = self._watches or before or self._held
+        if not closely and self._may_pass(chunk):
             return self._pass(chunk)
         return self._slowly(chunk)
 
     def say(self, text: str) -> list[ProtocolEvent]:
         """Text of our own, which nothing stops; what comes then answers another request."""
         self.cut, self._held, self._slack = None, "", 0
-        events = self._pass(Chunk(text)) if text else []
+        events = self._reader.feed(Chunk(text)) if text else []
+        self.meter.charge(events, own=True)
+        self._text.append(text)
         self.meter.next_request()
         return events
 
@@ -184,8 +187,15 @@ class Gate:
         if chunk.reasoning:
             self.apart = True
         if chunk.usage is not None:
-            self.meter.running(chunk.usage.completion)
+            self._told(chunk.usage)
         return events
+
+    def _told(self, usage: Usage) -> None:
+        """A server says how much it has written."""
+        self.meter.running(usage.completion)
+        if self.meter.told:
+            self._slack = 0
+            self.cut = self.cut or (None if self._reader.held else self.meter.due())
 
     def _slowly(self, chunk: Chunk) -> list[ProtocolEvent]:
         """Word by word until it is cut; what is no text passes in any case."""
@@ -200,7 +210,7 @@ class Gate:
             if self.cut:
                 break
         if chunk.usage is not None:
-            self.meter.running(chunk.usage.completion)
+            self._told(chunk.usage)
         rest = Chunk(tool_calls=chunk.tool_calls, payload=chunk.payload)
         return events + self._reader.feed(rest)
 

@@ -30,7 +30,7 @@ def grants(
 ) -> tuple[Grant, ...]:
     """One for each limit that the attempt had. ``told``: a server took the cap on thinking."""
     spent = {
-        "thinking": max(meter.thinking, usage.thinking or 0),
+        "thinking": meter.thinking or usage.thinking or 0,
         "thinking_floor": meter.thinking,
         "reflection": meter.longest_reflection,
         "reflections": meter.reflections,

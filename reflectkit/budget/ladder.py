@@ -122,6 +122,10 @@ class Ladder:
                 break
             ended = more
         self._over = ended.over
+        if self.gate.cut == "thinking" and self.told is not None:
+            self._lose("ignores_thinking")
+        if self.gate.cut == "completion":
+            self._lose("ignores_max_tokens")
         return ended
 
     def _refused(self, error: ReflectKitError) -> None:
@@ -172,11 +176,11 @@ class Ladder:
 
     def _asked(self, ends: str) -> Generator[Step, Any, Wrap]:
         """The answer to a turn of its own; else the last result stated; else none."""
+        yield Say("")  # what cut the answer does not cut the next
         text = yield from self._answer_now()
         wrap: Wrap = "asked" if text else "salvaged"
         text = text or stated(self.gate.meter.thought)
         if not text:
-            yield Say("")
             return "unanswered"
         opener, closer = marks("output", self.dialect)
         yield Say(ends + text + (closer if opener and not self.gate.apart else ""))

@@ -41,7 +41,8 @@ _FAR: Final = 1 << 60
 class Caps:
     """The limits of one answer, in tokens; None sets none.
 
-    ``grace``: how far thinking may go beyond its cap to end at a boundary; ``eager``: whether it
+    ``grace``: how far thinking may go beyond its cap to end at a boundary (a reflection at most a
+    quarter of its own); ``eager``: whether it
     ends at the first one (False: a server was told of the cap, and is left to end it by itself).
     ``completion``: the whole answer.
     """
@@ -108,8 +109,8 @@ class Tally:
 
 
 class Meter:
-    """Follows one answer under ``caps``. ``count`` gives a text's tokens; whether ``exact`` ones may
-    be known only once a model is loaded.
+    """Follows one answer under ``caps``. ``count`` gives a text's tokens; whether it is ``exact``
+    may be known only once a model is loaded.
 
     Tokens of thinking are those between its outermost tags, reflections and their tags included,
     over all thinking of the answer.
@@ -130,7 +131,7 @@ class Meter:
         self._reflected, self._all_reflected = Tally(count), Tally(count)
         self._reported = 0
         self._thoughts: list[str] = []
-        self._in_reflection = False
+        self._in_reflection = self._own = False
         self._longest = 0
         #: a server has told how many tokens there are
         self.told = False
@@ -173,8 +174,9 @@ class Meter:
 
     # --- charging
 
-    def charge(self, events: Iterable[ProtocolEvent]) -> None:
-        """Take what the parser made of the next piece."""
+    def charge(self, events: Iterable[ProtocolEvent], *, own: bool = False) -> None:
+        """Take what the parser made of the next piece; an ``own`` one was not the model's."""
+        self._own = own
         for event in events:
             kind = type(event)
             if kind is SectionDelta:
@@ -210,15 +212,16 @@ class Meter:
         self._reported = 0
 
     def _text(self, text: str) -> None:
-        bytes_ = size(text)
+        bytes_ = 0 if self._own else size(text)
         if not self._open:
             self.answered = self.answered or not text.isspace()
-            if self.answered:  # blanks before an answer are none of it
+            if self.answered and bytes_:  # blanks before an answer are none of it
                 self._said.add(text, bytes_)
             return
-        self._thought.add(text, bytes_)
         self._thoughts.append(text)
-        if self._in_reflection:
+        if bytes_:
+            self._thought.add(text, bytes_)
+        if self._in_reflection and bytes_:
             self._reflected.add(text, bytes_)
             self._all_reflected.add(text, bytes_)
 
@@ -271,7 +274,8 @@ class Meter:
         if self._open:
             if self._full(self._thought, caps.thinking, more):
                 return "thinking"
-            if self._in_reflection and self._full(self._reflected, caps.reflection, more):
+            cap, few = caps.reflection, (caps.reflection or 0) // 4
+            if self._in_reflection and self._full(self._reflected, cap, more, most=few):
                 return "reflection"
         elif self._over(self._said, caps.output, more):
             return "output"
@@ -282,11 +286,11 @@ class Meter:
         for tally in (self._thought, self._reflected, self._said):
             tally.tokens()
 
-    def _full(self, tally: Tally, cap: int | None, more: str) -> bool:
+    def _full(self, tally: Tally, cap: int | None, more: str, *, most: int = _FAR) -> bool:
         """The cap is reached and this is a good place to end, or the grace is used up as well."""
         if cap is None or tally.most + size(more) < cap:
             return False
-        grace = self.caps.grace
+        grace = min(self.caps.grace, most)
         if more:
             return tally.tokens(more) > cap + grace
         last = self._thoughts[-1] if self._thoughts else "\n"
@@ -294,15 +298,14 @@ class Meter:
         return tally.tokens() >= cap + (0 if good else grace)
 
     def _over(self, tally: Tally, cap: int | None, more: str) -> bool:
-        if cap is None or tally.most + size(more) < cap:
-            return False
-        return tally.tokens(more) > cap if more else tally.tokens() >= cap
+        """It has passed the cap: an answer of just that length may be complete."""
+        return cap is not None and tally.most + size(more) > cap and tally.tokens(more) > cap
 
     def _all_over(self, more: str) -> bool:
         cap = self.caps.completion
-        if cap is None or self._thought.most + self._said.most + size(more) < cap:
+        if cap is None or self._thought.most + self._said.most + size(more) <= cap:
             return False
-        return self._thought.tokens() + self._said.tokens(more) >= cap + bool(more)
+        return self._thought.tokens() + self._said.tokens(more) > cap
 
 
 def size(text: str) -> int:
