@@ -10,8 +10,8 @@ a dictionary, or the rows of one transaction. ``ledgers/books.lua`` says the sam
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal, Protocol, TypeAlias, get_args
 
@@ -53,6 +53,8 @@ NANO: Final = 1_000_000_000
 #: the largest figure; beyond it a double, which is what Redis reckons with, has gaps
 MOST: Final = 2**53 - 1
 _EVER: Final = "ever"
+_UNIT_OF: Final[dict[str, Unit]] = {unit: unit for unit in UNITS}
+_PERIOD_OF: Final[dict[str, Period | None]] = {_EVER: None, **{per: per for per in PERIODS}}
 _LENGTHS: Final[dict[str, int]] = {"minute": 60_000, "hour": 3_600_000, "day": 86_400_000}
 #: how long an expired lease is remembered, so that a late commit finds what it belongs to
 _REMEMBERED: Final = 7 * 86_400_000
@@ -81,11 +83,7 @@ def account_key(scope: str, unit: Unit, per: Period | None) -> str:
 def parts_of(key: str) -> tuple[str, Unit, Period | None]:
     """Scope, unit and period of an account."""
     scope, unit, per = key.rsplit("/", 2)
-    return (
-        scope,
-        next(u for u in UNITS if u == unit),
-        next((p for p in PERIODS if p == per), None),
-    )
+    return scope, _UNIT_OF[unit], _PERIOD_OF[per]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +106,7 @@ class Demand:
         """The fewest tokens for the answer that make sense."""
         return self.completion if self.least is None else min(self.least, self.completion)
 
-    def parts(self, unit: str) -> tuple[int, int]:
+    def parts(self, unit: Unit) -> tuple[int, int]:
         """Of one unit: what is needed in any case, and for each token of the answer."""
         if unit == "tokens":
             return self.prompt, 1
@@ -117,9 +115,9 @@ class Demand:
         return self.calls, 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Use:
-    """What a call really used."""
+    """What a call really used. A value, not frozen since one is made for each call."""
 
     tokens: int = 0
     money: int = 0
@@ -133,11 +131,6 @@ class Cap:
     key: str
     most: int
 
-    @property
-    def unit(self) -> str:
-        """What is counted."""
-        return self.key.rsplit("/", 2)[1]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
@@ -148,16 +141,19 @@ class Claim:
     shortage: Shortage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Order:
-    """A call's demand on all scopes of one ledger. Asking again with the same ``id`` is safe."""
+    """A call's demand on all scopes of one ledger. Asking again with the same ``id`` is safe.
+
+    A value, not frozen since one is made for each call; so is the next.
+    """
 
     id: str
     claims: tuple[Claim, ...]
     demand: Demand
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Granted:
     """Reserved: so many tokens for the answer; ``bound_by``: the account that allowed no more."""
 
@@ -198,9 +194,13 @@ class Account:
     reserved: int = 0
     extra: int = 0
     cap: int | None = None
+    unit: Unit = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.unit = parts_of(self.key)[1]
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Holding:
     """One call in the books: in line, or with its reservation, or with one that has expired."""
 
@@ -208,7 +208,7 @@ class Holding:
     state: State
     deadline: int
     order: Order | None = None
-    amounts: tuple[tuple[str, int], ...] = ()
+    amounts: Sequence[tuple[str, int]] = ()
     completion: int = 0
     bound_by: str = ""
 
@@ -323,9 +323,11 @@ class _Weighed:
             if line.shortage == "shrink":
                 self._shrink(line, demand)
         for line in lines:
-            if line.shortage != "shrink" and line.needs(self.completion) > line.free:
+            account = line.account
+            free = line.cap + account.extra - account.spent - account.reserved
+            if line.shortage != "shrink" and line.fixed + line.rate * self.completion > free:
                 self.short.append(line)
-            elif blocked and line.account.key in blocked:
+            elif blocked and account.key in blocked:
                 self.queued.append(line)
 
     def _shrink(self, line: _Line, demand: Demand) -> None:
@@ -381,7 +383,8 @@ class Books:
 
     def reserve(self, order: Order, now: int) -> Granted | Short:
         """Take what the order needs from all its accounts, or nothing; line up where it may."""
-        self._expire(now)
+        if self.ttl is not None:
+            self._expire(now)
         holding = self.shelf.holding(order.id)
         if holding and holding.state == "held":
             return Granted(holding.completion, holding.bound_by)
@@ -389,7 +392,7 @@ class Books:
             self.shelf.drop(holding)
             holding = None
         blocked = self._serve(now, before=order.id) if self.shelf.waited_for() else ()
-        weighed = self._weigh(order, now, blocked)
+        weighed = _Weighed(self._lines(order, now), order.demand, blocked)
         if weighed.fits:
             return self._grant(order, weighed, now, holding)
         short = weighed.verdict(now)
@@ -403,7 +406,8 @@ class Books:
 
     def commit(self, id: str, use: Use, now: int) -> Committed:
         """Record what was used and give back the rest. A second time it does nothing."""
-        self._expire(now)
+        if self.ttl is not None:
+            self._expire(now)
         holding = self.shelf.holding(id)
         if holding is None:
             return "unknown"
@@ -411,7 +415,7 @@ class Books:
         held = holding.state == "held"
         for key, amount in holding.amounts:
             account = self._account(key, now)
-            account.spent += getattr(use, key.rsplit("/", 2)[1])
+            account.spent += getattr(use, account.unit)
             if held:
                 account.reserved -= amount
         if waited := self.shelf.waited_for():
@@ -497,11 +501,11 @@ class Books:
         """Every account of an order once, with the smallest cap that anybody gave it."""
         lines: dict[str, _Line] = {}
         for claim in order.claims:
-            stored = self.shelf.limits(claim.scope)
             for cap in claim.caps:
                 self._join(lines, cap.key, cap.most, claim, order, now).account.cap = cap.most
-            for key, most in sorted(stored.items()) if stored else ():
-                self._join(lines, key, most, claim, order, now)
+            if stored := self.shelf.limits(claim.scope):
+                for key, most in sorted(stored.items()):
+                    self._join(lines, key, most, claim, order, now)
         return list(lines.values())
 
     def _join(
@@ -509,14 +513,12 @@ class Books:
     ) -> _Line:
         line = lines.get(key)
         if line is None:
-            parts = order.demand.parts(key.rsplit("/", 2)[1])
-            line = lines[key] = _Line(self._account(key, now), most, parts, claim.shortage)
+            account = self._account(key, now)
+            parts = order.demand.parts(account.unit)
+            line = lines[key] = _Line(account, most, parts, claim.shortage)
         elif most < line.cap:
             line.cap = most
         return line
-
-    def _weigh(self, order: Order, now: int, blocked: Collection[str]) -> _Weighed:
-        return _Weighed(self._lines(order, now), order.demand, blocked)
 
     def _grant(
         self, order: Order, weighed: _Weighed, now: int, holding: Holding | None = None
@@ -526,17 +528,11 @@ class Books:
         completion = weighed.completion
         amounts = []
         for line in weighed.lines:
-            amount = line.needs(completion)
+            amount = line.fixed + line.rate * completion
             line.account.reserved += amount
             amounts.append((line.account.key, amount))
-        held = Holding(
-            id=order.id,
-            state="held",
-            deadline=self._deadline(now, "held"),
-            amounts=tuple(amounts),
-            completion=completion,
-            bound_by=weighed.bound_by,
-        )
+        held = Holding(order.id, "held", self._deadline(now, "held"), None, amounts)
+        held.completion, held.bound_by = completion, weighed.bound_by
         self.shelf.put(held)
         return Granted(completion, weighed.bound_by)
 
@@ -564,7 +560,8 @@ class Books:
             if holding.id == before or blocked.issuperset(waited):
                 break
             assert holding.order is not None
-            weighed = self._weigh(holding.order, now, blocked)
+            lines = self._lines(holding.order, now)
+            weighed = _Weighed(lines, holding.order.demand, blocked)
             if weighed.fits:
                 self._grant(holding.order, weighed, now, holding)
                 self.moved.append(holding.id)

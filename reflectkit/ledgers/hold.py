@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from time import monotonic
@@ -16,7 +16,7 @@ from ..budget.ledger import Granted, Order, Use, parts_of
 from ..errors import LedgerError
 
 if TYPE_CHECKING:
-    from ..budget.ledger import Demand, Short
+    from ..budget.ledger import Claim, Demand, Short
     from .base import Ledger
     from .scope import Scope
 
@@ -122,49 +122,48 @@ async def hold(scopes: Sequence[Scope], demand: Demand) -> Lease:
     nothing is held then, nor when the task is cancelled.
     """
     lease = Lease(demand.completion)
-    if len(scopes) == 1:
-        await _add(lease, scopes[0].ledger, scopes, demand)
-    elif scopes:
-        try:
-            for ledger, of in _by_ledger(scopes):
-                await _add(lease, ledger, of, demand)
-        except BaseException:
-            with suppress(LedgerError):
-                await lease.release()
-            raise
+    try:
+        for ledger, claims, patience in _by_ledger(scopes):
+            if demand.completion != lease.completion:
+                demand = replace(demand, completion=lease.completion)
+            order = Order(id=_NAMES.next(), claims=claims, demand=demand)
+            answer = await ledger.reserve(order) if ledger.at_once else None
+            if not isinstance(answer, Granted):
+                answer = await _insist(ledger, order, answer, patience)
+            lease._add(ledger, order.id, answer)
+    except BaseException:
+        with suppress(LedgerError):
+            await lease.release()
+        raise
     return lease
 
 
-def _by_ledger(scopes: Iterable[Scope]) -> list[tuple[Ledger, list[Scope]]]:
-    """The same order of ledgers for everybody, so that no two calls wait for one another."""
+def _by_ledger(scopes: Sequence[Scope]) -> Sequence[tuple[Ledger, tuple[Claim, ...], float]]:
+    """What each ledger is asked, and for how long. The order of ledgers is the same for everybody,
+    so that no two calls wait for one another."""
+    if len(scopes) == 1:
+        scope = scopes[0]
+        return ((scope.ledger, (scope.claim,), scope.patience),)
     found: dict[int, tuple[Ledger, list[Scope]]] = {}
     for scope in dict.fromkeys(scopes):
         found.setdefault(id(scope.ledger), (scope.ledger, []))[1].append(scope)
-    return sorted(found.values(), key=lambda pair: pair[0].address)
-
-
-async def _add(lease: Lease, ledger: Ledger, scopes: Sequence[Scope], demand: Demand) -> None:
-    if demand.completion != lease.completion:
-        demand = replace(demand, completion=lease.completion)
-    order = Order(id=_NAMES.next(), claims=tuple([s.claim for s in scopes]), demand=demand)
-    answer: Granted | Short
-    if ledger.at_once:
-        answer = await ledger.reserve(order)
-        if not isinstance(answer, Granted):
-            answer = await _insist(ledger, order, answer, scopes)
-    else:
-        answer = await _insist(ledger, order, None, scopes)
-    lease._add(ledger, order.id, answer)
+    return [
+        (
+            ledger,
+            tuple(scope.claim for scope in of),
+            min((s.patience for s in of if s.claim.shortage == "wait"), default=0.0),
+        )
+        for ledger, of in sorted(found.values(), key=lambda pair: pair[0].address)
+    ]
 
 
 async def _insist(
-    ledger: Ledger, order: Order, answer: Granted | Short | None, scopes: Sequence[Scope]
+    ledger: Ledger, order: Order, answer: Granted | Short | None, patience: float
 ) -> Granted:
     """Ask until the order is granted or refused; leave nothing behind in any other case."""
     from ._words import exceeded
 
     began = monotonic()
-    patience = min(s.patience for s in scopes if s.claim.shortage == "wait" or len(scopes) == 1)
     try:
         while True:
             answer = answer or await _finished(lambda: ledger.reserve(order))

@@ -43,19 +43,18 @@ class MemoryShelf:
         del self._accounts[key]
 
     def accounts(self, scope: str) -> list[Account]:
-        return [a for k, a in self._accounts.items() if scope in ("", parts_of(k)[0])]
+        found = self._accounts.values()
+        return [a for a in found if not scope or parts_of(a.key)[0] == scope]
 
     def put(self, holding: Holding, keys: Collection[str] = ()) -> None:
         self._holdings[holding.id] = holding
         if holding.deadline < MOST:
             self._mortal[holding.id] = holding
         if keys:
-            self._waited_for -= Counter(self._line[holding.id][1] if self._known(holding) else ())
+            _, before = self._line.get(holding.id, (holding, ()))
+            self._waited_for -= Counter(before)
             self._waited_for.update(keys)
             self._line[holding.id] = holding, tuple(keys)
-
-    def _known(self, holding: Holding) -> bool:
-        return holding.id in self._line
 
     def drop(self, holding: Holding) -> None:
         del self._holdings[holding.id]

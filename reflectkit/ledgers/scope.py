@@ -72,7 +72,7 @@ class Scope:
     Raises ``ConfigurationError``.
     """
 
-    __slots__ = ("_claim", "_ledger", "budget", "limits", "patience")
+    __slots__ = ("_ledger", "budget", "claim", "limits", "patience")
 
     def __init__(
         self,
@@ -94,7 +94,8 @@ class Scope:
             raise ConfigurationError(
                 f"patience is {_short(patience)}.", hint="It is seconds, from 0 up."
             )
-        self._claim = Claim(scope=key, caps=_caps(key, limits), shortage=shortage)
+        #: what it brings into an order
+        self.claim = Claim(scope=key, caps=_caps(key, limits), shortage=shortage)
         self._ledger = ledger
         self.limits = limits
         self.patience = patience
@@ -106,12 +107,7 @@ class Scope:
     @property
     def key(self) -> str:
         """Kind and name: ``tenant:acme``."""
-        return self._claim.scope
-
-    @property
-    def claim(self) -> Claim:
-        """What it brings into an order."""
-        return self._claim
+        return self.claim.scope
 
     @property
     def ledger(self) -> Ledger:

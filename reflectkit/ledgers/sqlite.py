@@ -188,16 +188,8 @@ def _holding(row: tuple[Any, ...]) -> Holding:
     id, state, deadline, body = row
     value = json.loads(body)
     if state == "waiting":
-        return Holding(id=id, state=state, deadline=deadline, order=order_from(value))
-    amounts, completion, bound_by = value
-    return Holding(
-        id=id,
-        state=state,
-        deadline=deadline,
-        amounts=tuple((key, amount) for key, amount in amounts),
-        completion=completion,
-        bound_by=bound_by,
-    )
+        return Holding(id, state, deadline, order_from(value))
+    return Holding(id, state, deadline, None, *value)
 
 
 class SQLiteLedger(SharedLedger):
