@@ -341,10 +341,21 @@ class _Weighed:
     def fits(self) -> bool:
         return not self.short and not self.queued
 
+    @property
+    def refused_by(self) -> _Line | None:
+        """What it cannot or may not wait for."""
+        for line in self.short:
+            if line.shortage != "wait" or line.hopeless(self.completion):
+                return line
+        for line in self.queued:
+            if line.shortage != "wait":
+                return line
+        return None
+
     def verdict(self, now: int) -> Short:
         """Why it does not fit: what refuses the order comes before what it can wait for."""
         lines = self.short + self.queued
-        final = next((ln for ln in lines if self._refuses(ln)), None)
+        final = self.refused_by
         line = final or lines[0]
         account = line.account
         return Short(
@@ -358,11 +369,6 @@ class _Weighed:
             waiting=final is None,
             queued=line not in self.short,
             hopeless=line in self.short and line.hopeless(self.completion),
-        )
-
-    def _refuses(self, line: _Line) -> bool:
-        return line.shortage != "wait" or (
-            line in self.short and line.hopeless(self.completion)
         )
 
 
@@ -380,6 +386,8 @@ class Books:
         self.ttl = ttl
         #: calls in line that were served, or have lost their place, in the latest operation
         self.moved: list[str] = []
+        #: what those in line stand for, while accounts and limits stay as they are
+        self._standing: dict[str, list[_Line]] = {}
 
     def reserve(self, order: Order, now: int) -> Granted | Short:
         """Take what the order needs from all its accounts, or nothing; line up where it may."""
@@ -389,7 +397,7 @@ class Books:
         if holding and holding.state == "held":
             return Granted(holding.completion, holding.bound_by)
         if holding and holding.state == "expired":
-            self.shelf.drop(holding)
+            self._drop(holding)
             holding = None
         blocked = self._serve(now, before=order.id) if self.shelf.waited_for() else ()
         weighed = _Weighed(self._lines(order, now), order.demand, blocked)
@@ -398,7 +406,7 @@ class Books:
         short = weighed.verdict(now)
         if not short.waiting:
             if holding:
-                self.shelf.drop(holding)
+                self._drop(holding)
                 self._serve(now)
             return short
         self._line_up(order, weighed, now, holding)
@@ -411,7 +419,7 @@ class Books:
         holding = self.shelf.holding(id)
         if holding is None:
             return "unknown"
-        self.shelf.drop(holding)
+        self._drop(holding)
         held = holding.state == "held"
         for key, amount in holding.amounts:
             account = self._account(key, now)
@@ -446,6 +454,7 @@ class Books:
         """Set a limit of the ledger's own, or (None) take it away."""
         self._expire(now)
         self.shelf.limit(key, most)
+        self._standing.clear()
         for holding in list(self.shelf.waiting()):
             if holding.order and any(c.scope == parts_of(key)[0] for c in holding.order.claims):
                 keys = [line.account.key for line in self._lines(holding.order, now)]
@@ -455,6 +464,7 @@ class Books:
     def reset(self, scope: str, now: int) -> None:
         """Forget what a scope spent and was given; what is reserved stays reserved."""
         self._expire(now)
+        self._standing.clear()
         for account in self.shelf.accounts(scope):
             account.spent = account.extra = 0
             if not account.reserved:
@@ -487,6 +497,11 @@ class Books:
         if self.ttl is None:
             return MOST
         return now + (self.ttl // _TICKET if state == "waiting" else self.ttl)
+
+    def _drop(self, holding: Holding) -> None:
+        self.shelf.drop(holding)
+        if holding.state == "waiting":
+            self._standing.pop(holding.id, None)
 
     def _account(self, key: str, now: int) -> Account:
         account = self.shelf.account(key)
@@ -524,7 +539,7 @@ class Books:
         self, order: Order, weighed: _Weighed, now: int, holding: Holding | None = None
     ) -> Granted:
         if holding:
-            self.shelf.drop(holding)
+            self._drop(holding)
         completion = weighed.completion
         amounts = []
         for line in weighed.lines:
@@ -552,30 +567,44 @@ class Books:
         """Give those in line what there is room for, first come first, up to ``before``.
 
         Returns the accounts at which somebody still waits. Who can never be served loses the
-        place, and learns why by asking again.
+        place, and learns why by asking again. A grant past somebody who waits elsewhere may leave
+        that one short here too, so the line is gone through again.
         """
+        for key in list(self.shelf.waited_for()):
+            self._account(key, now)
+        while True:
+            blocked, again = self._pass(now, before)
+            if not again:
+                return blocked
+
+    def _pass(self, now: int, before: str) -> tuple[set[str], bool]:
         blocked: set[str] = set()
         waited = self.shelf.waited_for()
         for holding in list(self.shelf.waiting()) if waited else ():
             if holding.id == before or blocked.issuperset(waited):
                 break
             assert holding.order is not None
-            lines = self._lines(holding.order, now)
+            lines = self._standing.get(holding.id)
+            if lines is None:
+                lines = self._standing[holding.id] = self._lines(holding.order, now)
             weighed = _Weighed(lines, holding.order.demand, blocked)
             if weighed.fits:
                 self._grant(holding.order, weighed, now, holding)
                 self.moved.append(holding.id)
-            elif weighed.verdict(now).waiting:
-                blocked.update(line.account.key for line in weighed.short)
+                if blocked:
+                    return blocked, True
+            elif weighed.refused_by is None:
+                for line in weighed.short:
+                    blocked.add(line.account.key)
             else:
-                self.shelf.drop(holding)
+                self._drop(holding)
                 self.moved.append(holding.id)
-        return blocked
+        return blocked, False
 
     def _expire(self, now: int) -> None:
         """Take back what belongs to holders who have not been heard of."""
         for holding in self.shelf.overdue(now):
-            self.shelf.drop(holding)
+            self._drop(holding)
             if holding.state == "waiting":
                 self.moved.append(holding.id)
             elif holding.state == "held":

@@ -270,15 +270,16 @@ local function grant(order, weighed, holding)
   return { "granted", weighed.completion, weighed.bound_by }
 end
 
-local function serve(before)
+local function pass(before)
   local blocked, count, waited = {}, 0, redis.call("HLEN", LINES)
-  if waited == 0 then return blocked end
+  if waited == 0 then return blocked, false end
   for _, id in ipairs(redis.call("ZRANGE", WAITING, 0, -1)) do
     if id == before or count >= waited then break end
     local holding = holding_of(id)
     local weighed = weigh(holding.order, blocked)
     if weighed.fits then
       grant(holding.order, weighed, holding)
+      if next(blocked) then return blocked, true end
     elseif verdict(weighed).waiting then
       for _, line in ipairs(weighed.short) do
         local key = line.account.key
@@ -292,6 +293,12 @@ local function serve(before)
     end
     waited = redis.call("HLEN", LINES)
   end
+  return blocked, false
+end
+
+local function serve(before)
+  local blocked, again
+  repeat blocked, again = pass(before) until not again
   return blocked
 end
 

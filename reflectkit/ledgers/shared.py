@@ -98,6 +98,7 @@ class _Pulse:
         self._sleepers: dict[str, asyncio.Future[None]] = {}
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        self._took = 0.0
 
     def hold(self, id: str) -> None:
         """Renew this lease from now on."""
@@ -121,7 +122,8 @@ class _Pulse:
         if self._task is not None or not (self._held or self._sleepers):
             return
         loop = asyncio.get_running_loop()
-        at = loop.time() + (self._poll if self._sleepers else self._beat)
+        # where a look takes long, a store is busy enough
+        at = loop.time() + (max(self._poll, 8 * self._took) if self._sleepers else self._beat)
         if self._timer is None or self._timer.when() > at:
             if self._timer:
                 self._timer.cancel()
@@ -142,7 +144,8 @@ class _Pulse:
             self._schedule()
 
     async def _renewal(self) -> None:
-        due = _now() - self._beat / 2
+        began = _now()
+        due = began - self._beat / 2
         ids = [*self._sleepers, *(id for id, last in self._held.items() if last <= due)]
         for some in _groups(ids):
             for id, state in zip(some, await self._renew(some), strict=True):
@@ -150,6 +153,7 @@ class _Pulse:
                     self._held[id] = _now()
                 if state != "waiting" and (future := self._sleepers.get(id)):
                     _resolve(future)
+        self._took = min(_now() - began, self._beat / 8)
 
 
 def _groups(ids: list[str]) -> Iterable[list[str]]:

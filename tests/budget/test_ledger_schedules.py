@@ -19,10 +19,11 @@ from reflectkit.ledgers.memory import MemoryShelf
 SCHEDULES = 100_000
 
 
+@pytest.mark.timeout(900)  # a busy machine takes that long
 def test_no_schedule_leaks_blocks_overtakes_or_overspends() -> None:
     cores = os.cpu_count() or 1
     with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn")) as pool:
-        runs = [pool.submit(survey, n, cores, SCHEDULES, 9) for n in range(cores)]
+        runs = [pool.submit(survey, n, cores, SCHEDULES, 8) for n in range(cores)]
         assert [run.result() for run in runs] == [""] * cores
 
 
@@ -139,17 +140,13 @@ PLANTED: dict[str, tuple[type[Books], type[Shelf]]] = {
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_found(name: str) -> None:
     books, shelf = PLANTED[name]
-    found = 0
-    for seed in range(2_000):
-        try:
-            Schedule(seed, books, shelf).run(12)
-        except AssertionError:
-            found += 1
-    assert found > 3
+    with pytest.raises(AssertionError):
+        for seed in range(2_000):
+            Schedule(seed, books, shelf).run(20)
 
 
 def test_windows_that_never_end_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "_roll", lambda account, now: None)
     with pytest.raises(AssertionError):
         for seed in range(2_000):
-            Schedule(seed).run(12)
+            Schedule(seed).run(20)
