@@ -43,7 +43,7 @@ Unit: TypeAlias = Literal["tokens", "calls", "money"]
 Period: TypeAlias = Literal["minute", "hour", "day", "month"]
 Shortage: TypeAlias = Literal["reject", "wait", "shrink"]
 State: TypeAlias = Literal["waiting", "held", "expired"]
-#: ``late``: the lease had expired, so others may have had its room; the use is recorded all the same
+#: ``late``: the lease had expired, and others may have had its room; the use is recorded anyway
 Committed: TypeAlias = Literal["in time", "late", "unknown"]
 
 UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
@@ -551,9 +551,7 @@ class Books:
         self.shelf.put(held)
         return Granted(completion, weighed.bound_by)
 
-    def _line_up(
-        self, order: Order, weighed: _Weighed, now: int, holding: Holding | None
-    ) -> None:
+    def _line_up(self, order: Order, weighed: _Weighed, now: int, holding: Holding | None) -> None:
         deadline = self._deadline(now, "waiting")
         if holding:
             holding.deadline = deadline

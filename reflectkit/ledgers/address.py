@@ -9,7 +9,10 @@ __all__ = ["open_ledger"]
 
 
 def open_ledger(address: str) -> SharedLedger:
-    """``sqlite:PATH``, ``redis://``, ``rediss://`` or ``unix://``. Raises ``ConfigurationError``."""
+    """The ledger at ``sqlite:PATH``, ``redis://``, ``rediss://`` or ``unix://``.
+
+    Raises ``ConfigurationError``.
+    """
     scheme, _, rest = address.partition(":")
     if scheme == "sqlite":
         from .sqlite import SQLiteLedger

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -107,7 +108,7 @@ class Lease:
                 if ledger.at_once:
                     done = await ledger.commit(id, use)
                 else:
-                    done = await _finished(lambda led=ledger, i=id: led.commit(i, use))
+                    done = await _finished(partial(ledger.commit, id, use))
                 self.late = self.late or done == "late"
             except LedgerError as error:
                 failed = error
@@ -161,24 +162,29 @@ async def _insist(
     ledger: Ledger, order: Order, answer: Granted | Short | None, patience: float
 ) -> Granted:
     """Ask until the order is granted or refused; leave nothing behind in any other case."""
-    from ._words import exceeded
-
     began = monotonic()
     try:
         while True:
-            answer = answer or await _finished(lambda: ledger.reserve(order))
-            if isinstance(answer, Granted):
-                return answer
-            waited = monotonic() - began
-            if not answer.waiting or waited >= patience:
-                raise exceeded(answer, waited=waited if answer.waiting else None)
-            until = max(0.001, (answer.ends - answer.at) / 1000)
-            await ledger.wait(order.id, min(patience - waited, until))
+            found = answer or await _finished(partial(ledger.reserve, order))
+            if isinstance(found, Granted):
+                return found
+            await _next_time(ledger, order.id, found, began, patience)
             answer = None
     except BaseException:
         with suppress(LedgerError):
-            await _finished(lambda: ledger.commit(order.id, _NOTHING))
+            await _finished(partial(ledger.commit, order.id, _NOTHING))
         raise
+
+
+async def _next_time(ledger: Ledger, id: str, short: Short, began: float, patience: float) -> None:
+    """Wait until asking again makes sense. Raises ``BudgetExceeded`` when it never does."""
+    waited = monotonic() - began
+    if not short.waiting or waited >= patience:
+        from ._words import exceeded
+
+        raise exceeded(short, waited=waited if short.waiting else None)
+    change = max(0.001, (short.ends - short.at) / 1000)
+    await ledger.wait(id, min(patience - waited, change))
 
 
 async def _finished(start: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -12,6 +12,7 @@ from ..budget.ledger import Cap, Claim, Shortage, account_key
 from ..errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from ..budget.ledger import Balance
     from ..budget.limits import Limit
     from .base import Ledger
 
@@ -90,7 +91,7 @@ class Scope:
                 f"shortage is {_short(shortage)}.",
                 hint=f"It must be one of {', '.join(get_args(Shortage))}.",
             )
-        if not isinstance(patience, int | float) or not 0 <= patience:
+        if not isinstance(patience, int | float) or not patience >= 0:
             raise ConfigurationError(
                 f"patience is {_short(patience)}.", hint="It is seconds, from 0 up."
             )
@@ -115,6 +116,26 @@ class Scope:
         if self._ledger is None:
             self._ledger = default_ledger()
         return self._ledger
+
+    async def balances(self) -> list[Balance]:
+        """How its accounts stand: those of its limits, once used, and of stored ones."""
+        return await self.ledger.balances(self.key)
+
+    async def top_up(self, more: Limit) -> None:
+        """Add to a limit's room: ``Limit(tokens=5_000, per="day")`` gives 5,000 more today."""
+        await self.ledger.top_up(account_key(self.key, more.unit, more.per), more.most)
+
+    async def store(self, limit: Limit) -> None:
+        """Keep a limit in the ledger: it binds every process that uses this scope with it."""
+        await self.ledger.limit(account_key(self.key, limit.unit, limit.per), limit.most)
+
+    async def unstore(self, limit: Limit) -> None:
+        """Take a stored limit of this unit and window away, whatever its figure."""
+        await self.ledger.limit(account_key(self.key, limit.unit, limit.per), None)
+
+    async def reset(self) -> None:
+        """Forget what it spent and was topped up with; what is reserved stays reserved."""
+        await self.ledger.reset(self.key)
 
     def __enter__(self) -> Scope:
         _AROUND.set((*_AROUND.get(), self))

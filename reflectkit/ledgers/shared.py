@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from ..budget.ledger import Committed, Granted, Order, Short, Use
+from ..budget.ledger import Balance, Committed, Granted, Order, Short, Use
 from ..errors import ConfigurationError, LedgerError
 
 __all__ = ["SharedLedger"]
@@ -31,6 +31,7 @@ class SharedLedger(ABC):
     two looks of those in line.
     """
 
+    address: str
     at_once = False
 
     def __init__(self, *, ttl: float, poll: float) -> None:
@@ -71,6 +72,26 @@ class SharedLedger(ABC):
 
     @abstractmethod
     async def _renew(self, ids: list[str]) -> list[str | None]: ...
+
+    @abstractmethod
+    async def balances(self, scope: str = "") -> list[Balance]:
+        """How the accounts of a scope ("": of all) stand."""
+
+    @abstractmethod
+    async def top_up(self, key: str, amount: int) -> None:
+        """Add to an account's room for the present window."""
+
+    @abstractmethod
+    async def limit(self, key: str, most: int | None) -> None:
+        """Set a limit of the ledger's own, or (None) take it away."""
+
+    @abstractmethod
+    async def reset(self, scope: str) -> None:
+        """Forget what a scope spent."""
+
+    @abstractmethod
+    async def aclose(self) -> None:
+        """Let go of files and connections."""
 
     def _check(self) -> None:
         """A file or connection that two processes share after a fork is broken for both."""

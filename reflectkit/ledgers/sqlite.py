@@ -47,7 +47,9 @@ CREATE TABLE holdings (
 CREATE INDEX deadlines ON holdings (deadline);
 CREATE INDEX line ON holdings (number) WHERE number IS NOT NULL;
 CREATE TABLE lines (id TEXT NOT NULL, key TEXT NOT NULL, PRIMARY KEY (id, key)) WITHOUT ROWID;
-CREATE TABLE limits (key TEXT PRIMARY KEY, scope TEXT NOT NULL, most INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE limits (
+    key TEXT PRIMARY KEY, scope TEXT NOT NULL, most INTEGER NOT NULL
+) WITHOUT ROWID;
 PRAGMA user_version = {_VERSION};
 """
 #: what the file's lock and its first opening are tried again for
@@ -121,7 +123,8 @@ class SQLiteShelf:
             self._line(holding.id, keys)
         number = "(SELECT coalesce(max(number), 0) + 1 FROM holdings)" if keys else "NULL"
         self._run(
-            f"INSERT INTO holdings (id, state, deadline, body, number) VALUES (?, ?, ?, ?, {number})"
+            "INSERT INTO holdings (id, state, deadline, body, number)"
+            f" VALUES (?, ?, ?, ?, {number})"
             " ON CONFLICT (id) DO UPDATE SET state = excluded.state, deadline = excluded.deadline",
             (holding.id, holding.state, holding.deadline, _body(holding)),
         )

@@ -137,16 +137,19 @@ PLANTED: dict[str, tuple[type[Books], type[Shelf]]] = {
 } | {cls.__name__: (Books, cls) for cls in (StaleShelf, Leaving)}
 
 
+def run_many(books: type[Books] = Books, shelf: type[Shelf] = MemoryShelf) -> None:
+    for seed in range(2_000):
+        Schedule(seed, books, shelf).run(20)
+
+
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_fault_is_found(name: str) -> None:
     books, shelf = PLANTED[name]
     with pytest.raises(AssertionError):
-        for seed in range(2_000):
-            Schedule(seed, books, shelf).run(20)
+        run_many(books, shelf)
 
 
 def test_windows_that_never_end_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ledger, "_roll", lambda account, now: None)
     with pytest.raises(AssertionError):
-        for seed in range(2_000):
-            Schedule(seed).run(20)
+        run_many()

@@ -1,6 +1,6 @@
 """Many calls at once under one cap, with failures and cancels everywhere. Also run as a process:
 
-    python crowd.py ADDRESS SEED CALLS       # at a line of input; prints the tokens that its calls settled
+python crowd.py ADDRESS SEED CALLS   # begins at a line of input; prints the tokens it settled
 """
 
 from __future__ import annotations

@@ -165,9 +165,7 @@ class Mirror:
             lines = self.lines(order, now)
             assert any(
                 self.need(order.demand, key, order.demand.completion)
-                > max(
-                    cap + self.extra[key] - self.spent[key], cap if self.ends[key] < MOST else 0
-                )
+                > max(cap + self.extra[key] - self.spent[key], cap if self.ends[key] < MOST else 0)
                 for key, (cap, _) in lines.items()
             ), "refused although it could wait"
         if order.id in self.line:

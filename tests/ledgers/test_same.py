@@ -152,9 +152,7 @@ def made(
     def make(clock: Clock, name: str) -> SharedLedger:
         if request.param == "sqlite":
             return SQLiteLedger(tmp_path / f"{name}.db", ttl=TTL, clock=clock)
-        return RedisLedger(
-            redis_server.url, ttl=TTL, clock=clock, prefix=f"{tmp_path.name}-{name}"
-        )
+        return RedisLedger(redis_server.url, ttl=TTL, clock=clock, prefix=f"{tmp_path.name}-{name}")
 
     return make
 
