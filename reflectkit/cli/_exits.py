@@ -37,8 +37,8 @@ USAGE = Exit(
 )
 UNREACHABLE = Exit(
     3,
-    "the server cannot be reached or is too slow",
-    (errors.BackendUnreachable, errors.BackendTimeout),
+    "the server or ledger cannot be reached or is too slow",
+    (errors.BackendUnreachable, errors.BackendTimeout, errors.LedgerError),
 )
 REFUSED = Exit(4, "the server or model said no", (errors.BackendError,))
 WIRE = Exit(5, "the server's bytes are not the protocol", (errors.BackendWireError,))
