@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ConfigurationError
-from .exact import ExactCounter
+from .exact import ExactCounter, Tokenizer
 from .vocabulary import Split, Vocabulary
 
-__all__ = ["base_counter", "counter_named", "encoding_of", "is_cached"]
+__all__ = ["base_tokenizer", "counter_named", "encoding_of", "is_cached"]
 
 _HOST: Final = "https://openaipublic.blob.core.windows.net/"
 _FILES: Final[Mapping[str, tuple[str, str]]] = {
@@ -58,7 +58,7 @@ _ENCODINGS: Final[Mapping[str, tuple[str, ...]]] = {
 }
 #: the nearest to most models' vocabularies, the nearest first
 _BASES: Final = ("o200k_base", "cl100k_base")
-_vocabularies: dict[str, Vocabulary] = {}
+_tokenizers: dict[str, Tokenizer] = {}
 
 
 def counter_named(
@@ -74,14 +74,14 @@ def counter_named(
         raise ConfigurationError(
             f"There is no encoding {encoding!r}.", hint=f"There are: {', '.join(_ENCODINGS)}."
         )
-    if not download and encoding not in _vocabularies and not is_cached(encoding):
+    if not download and encoding not in _tokenizers and not is_cached(encoding):
         files = ", ".join(_HOST + _FILES[name][0] for name in _ENCODINGS[encoding])
         raise ConfigurationError(
             f"The file of the encoding {encoding} is not in tiktoken's cache ({_folder()}), and "
             "nothing is downloaded unasked.",
             hint=f"Pass download=True once, or bring a cache along in TIKTOKEN_CACHE_DIR: {files}.",
         )
-    return ExactCounter(_vocabulary(encoding), state=state)
+    return ExactCounter(_tokenizer(encoding), state=state)
 
 
 def encoding_of(model: str) -> str | None:
@@ -95,12 +95,10 @@ def encoding_of(model: str) -> str | None:
     return name if name in _ENCODINGS else None
 
 
-def base_counter() -> ExactCounter | None:
-    """The counter that others learn from: the best whose file is at hand."""
-    for name in _BASES:
-        if name in _vocabularies or is_cached(name):
-            return ExactCounter(_vocabulary(name))
-    return None
+def base_tokenizer() -> Tokenizer | None:
+    """The tokenizer that other models' counts are learnt from: the best whose file is at hand."""
+    found = next((name for name in _BASES if name in _tokenizers or is_cached(name)), None)
+    return _tokenizer(found) if found else None
 
 
 def is_cached(encoding: str) -> bool:
@@ -126,10 +124,10 @@ def _is_whole(file: str, sha256: str) -> bool:
     return hashlib.sha256(data).hexdigest() == sha256
 
 
-def _vocabulary(encoding: str) -> Vocabulary:
-    if encoding not in _vocabularies:
-        _vocabularies[encoding] = _loaded(encoding)
-    return _vocabularies[encoding]
+def _tokenizer(encoding: str) -> Tokenizer:
+    if encoding not in _tokenizers:
+        _tokenizers[encoding] = Tokenizer(_loaded(encoding))
+    return _tokenizers[encoding]
 
 
 def _loaded(encoding: str) -> Vocabulary:

@@ -21,9 +21,9 @@ from ..errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from .vocabulary import Split, Vocabulary
+    from .vocabulary import Form, Split, Vocabulary
 
-__all__ = ["ExactCounter"]
+__all__ = ["ExactCounter", "Tokenizer"]
 
 #: pieces up to this length are remembered, and so many of them
 _SHORT, _KEPT = 32, 1 << 16
@@ -31,54 +31,32 @@ _SHORT, _KEPT = 32, 1 << 16
 _PRIOR: Final = Prior(mean=(1.0,), deviation=(0.002,), spread=0.002)
 
 
-class ExactCounter(PromptCounter):
-    """Counts with ``vocabulary``; ``state``: what was learnt about prompts, from ``state()``.
+class Tokenizer:
+    """How many tokens a text is cut into by ``vocabulary``; made once, shared by counters."""
 
-    Texts are counted to the token. A prompt is its texts and what the chat template adds, which
-    is learnt. Half a surrogate pair counts as the replacement character that it is sent as.
-    Characters that Unicode added after a tokenizer was written may be cut differently there.
-    """
-
-    exact = True
-
-    def __init__(self, vocabulary: Vocabulary, *, state: Mapping[str, Any] | None = None) -> None:
-        super().__init__(_PRIOR, state)
+    def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
         self._cuts = [_compiled(vocabulary.name, split) for split in vocabulary.splits]
-        self._size: Callable[[str], int] = lru_cache(_KEPT)(self._sized)
+        self._kept: Callable[[str], int] = lru_cache(_KEPT)(self._sized)
 
-    def __repr__(self) -> str:
-        return f"ExactCounter({self.vocabulary.name!r})"
-
-    def count(self, text: str, /, *, special: bool = False) -> int:
-        """The tokens of ``text``. ``special``: the protocol's tags may be tokens of their own."""
-        text = _repaired(text)
-        if not (special and self._tags):
-            return self._ordinary(text)
-        parts = self._tags.split(text)
-        return sum(map(self._ordinary, parts)) + len(parts) - 1
-
-    def upper(self, text: str, /, *, special: bool = False) -> int:
-        """The count itself."""
-        return self.count(text, special=special)
-
-    def learn(self, text: str, tokens: int, /) -> None:
-        """Nothing is to be learnt from a text."""
-
-    def _measure(self, text: str, special: bool) -> Sequence[float]:
-        return (float(self.count(text, special=special)),)
-
-    def _ordinary(self, text: str) -> int:
-        if self.vocabulary.form:
-            text = unicodedata.normalize(self.vocabulary.form, text)  # type: ignore[arg-type]
+    def count(self, text: str) -> int:
+        """The tokens of ordinary text, in which no special token is seen."""
+        text = _in_form(self.vocabulary.form, _repaired(text))
         pieces: Iterable[str] = (text,)
         for cut in self._cuts:
             pieces = [part for piece in pieces for part in cut(piece)]
         return sum(
-            times * (self._size if len(piece) <= _SHORT else self._sized)(piece)
+            times * (self._kept if len(piece) <= _SHORT else self._sized)(piece)
             for piece, times in Tally(pieces).items()
             if piece
         )
+
+    def count_emitted(self, text: str) -> int:
+        """The tokens of what a model emits, special tokens among them."""
+        if not self._tags:
+            return self.count(text)
+        parts = self._tags.split(text)
+        return sum(map(self.count, parts)) + len(parts) - 1
 
     def _sized(self, piece: str) -> int:
         if self.vocabulary.whole and piece.encode() in self.vocabulary.whole:
@@ -104,6 +82,38 @@ class ExactCounter(PromptCounter):
         tags = sorted(self.vocabulary.specials, key=len, reverse=True)
         spelt = [_spelt(regex.escape(t), self.vocabulary.strips.get(t, "")) for t in tags]
         return regex.compile("|".join(spelt)) if spelt else None
+
+
+class ExactCounter(PromptCounter):
+    """Counts with the model's own vocabulary; ``state``: what was learnt, from ``state()``.
+
+    Texts are counted to the token. A prompt is its texts and what the chat template adds, which
+    is learnt. Half a surrogate pair counts as the replacement character that it is sent as.
+    Characters that Unicode added after a tokenizer was written may be cut differently there.
+    """
+
+    exact = True
+
+    def __init__(self, tokenizer: Tokenizer, *, state: Mapping[str, Any] | None = None) -> None:
+        super().__init__(_PRIOR, state)
+        self.tokenizer = tokenizer
+
+    def __repr__(self) -> str:
+        return f"ExactCounter({self.tokenizer.vocabulary.name!r})"
+
+    def count(self, text: str, /, *, special: bool = False) -> int:
+        """The tokens of ``text``. ``special``: the protocol's tags may be tokens of their own."""
+        return self.tokenizer.count_emitted(text) if special else self.tokenizer.count(text)
+
+    def upper(self, text: str, /, *, special: bool = False) -> int:
+        """The count itself."""
+        return self.count(text, special=special)
+
+    def learn(self, text: str, tokens: int, /) -> None:
+        """Nothing is to be learnt from a text."""
+
+    def _measure(self, text: str, special: bool) -> Sequence[float]:
+        return (float(self.count(text, special=special)),)
 
 
 def _compiled(name: str, split: Split) -> Callable[[str], list[str]]:
@@ -137,6 +147,10 @@ def _compiled(name: str, split: Split) -> Callable[[str], list[str]]:
 def _spelt(tag: str, flags: str) -> str:
     tag = rf"(?<!\w){tag}(?!\w)" if "w" in flags else tag
     return r"\s*" * ("l" in flags) + tag + r"\s*" * ("r" in flags)
+
+
+def _in_form(form: Form, text: str) -> str:
+    return unicodedata.normalize(form, text) if form else text
 
 
 def _repaired(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ..errors import ConfigurationError
 from ..models.gguf import Header, read_header
-from .exact import ExactCounter
+from .exact import ExactCounter, Tokenizer
 from .tokenizer_json import read_tokenizer_json
 from .vocabulary import GPT2, LLAMA3, QWEN2, Split, Vocabulary, refused, with_merges
 
@@ -56,7 +56,8 @@ def counter_from(
     ``tokenizer.json`` with a byte-level BPE; a file of ranks (``tokenizer.model`` of Llama 3,
     ``*.tiktoken``); a GGUF file with a byte-level vocabulary. ``pattern`` cuts a text into pieces
     and ``specials`` are the tokens of the protocol, where the file does not say; for Llama 3 both
-    are known. ``state``: see ``ExactCounter``.
+    are known. ``state``: see ``ExactCounter``. A vocabulary of a hundred thousand tokens takes some
+    seconds to read: call this in a thread where others must not wait.
 
     Raises ``ConfigurationError`` when there is no such file or it is damaged, and
     ``MissingCapability`` for tokenizers of other kinds: Unigram, WordPiece, SentencePiece's BPE,
@@ -64,7 +65,7 @@ def counter_from(
     """
     file = _file(Path(path).expanduser())
     vocabulary = _read(file, pattern, None if specials is None else tuple(specials))
-    return ExactCounter(vocabulary, state=state)
+    return ExactCounter(Tokenizer(vocabulary), state=state)
 
 
 def _file(path: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import Final
 from ..budget.tokens import Counter, LearnedCounter
 from ..models.embedded import embedded_models
 from ..models.profile import spellings
-from .encodings import base_counter, counter_named, encoding_of, is_cached
+from .encodings import base_tokenizer, counter_named, encoding_of, is_cached
 from .files import counter_from
 
 __all__ = ["counter_for"]
@@ -27,7 +27,7 @@ def counter_for(model: str = "", *, path: str | os.PathLike[str] | None = None) 
 
     Exact with the tokenizer at ``path``, for embedded models, and for those whose encoding
     tiktoken knows and has in its cache. Every other model gets a ``LearnedCounter``, which begins
-    with an estimate. Nothing is downloaded. Raises as ``counter_from`` does.
+    with an estimate. Nothing is downloaded. Raises as ``counter_from`` does, and takes as long.
     """
     shown = "" if path is None else str(Path(path).expanduser().resolve())
     key = (next(iter(spellings(model)), ""), shown)
@@ -47,5 +47,5 @@ def _made(model: str, path: str) -> Counter:
     encoding = encoding_of(model)
     if encoding and is_cached(encoding):
         return counter_named(encoding)
-    base = base_counter()
+    base = base_tokenizer()
     return LearnedCounter(base.count if base else None)

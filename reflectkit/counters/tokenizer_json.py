@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..errors import ConfigurationError
-from .vocabulary import GPT2, Split, Vocabulary, refused, with_merges
+from .vocabulary import GPT2, Form, Split, Vocabulary, refused, with_merges
 
 __all__ = ["read_tokenizer_json"]
 
@@ -24,7 +24,7 @@ _UNKNOWN: Final = (
     "end_of_word_suffix",
     "byte_fallback",
 )
-_FORMS: Final = ("NFC", "NFD", "NFKC", "NFKD")
+_FORMS: Final[Mapping[str, Form]] = {"NFC": "NFC", "NFD": "NFD", "NFKC": "NFKC", "NFKD": "NFKD"}
 _FLAGS: Final = (("lstrip", "l"), ("rstrip", "r"), ("single_word", "w"))
 
 
@@ -39,9 +39,9 @@ def read_tokenizer_json(
             f"The file {path} is no tokenizer.json: it has no model.", hint="Check the path."
         )
     _check_model(path, model)
-    form = "".join(_forms(path, data.get("normalizer")))
-    if form not in ("", *_FORMS):
-        raise refused(path, f"normalises several times: {form}", "normalizer")
+    forms = tuple(_forms(path, data.get("normalizer")))
+    if len(forms) > 1:
+        raise refused(path, f"normalises several times: {', '.join(forms)}", "normalizer")
     splits = tuple(_splits(path, data.get("pre_tokenizer")))
     added = [a for a in data.get("added_tokens") or () if a.get("content")]
     ranks, whole = with_merges(
@@ -57,7 +57,7 @@ def read_tokenizer_json(
         whole=whole,
         specials=tuple(a["content"] for a in added) if specials is None else specials,
         strips={a["content"]: flags for a in added if (flags := _flags(a))},
-        form=form,
+        form=forms[0] if forms else "",
     )
 
 
@@ -80,13 +80,13 @@ def _flags(added: Data) -> str:
     return "".join(flag for name, flag in _FLAGS if added.get(name))
 
 
-def _forms(path: Path, normalizer: Data | None) -> Iterator[str]:
+def _forms(path: Path, normalizer: Data | None) -> Iterator[Form]:
     kind = normalizer.get("type") if normalizer else None
     if kind == "Sequence" and normalizer:
         for part in normalizer.get("normalizers") or ():
             yield from _forms(path, part)
     elif kind in _FORMS:
-        yield str(kind)
+        yield _FORMS[str(kind)]
     elif kind is not None:
         raise refused(path, f"normalises with {kind}", "normalizer")
 

@@ -7,11 +7,21 @@ from dataclasses import dataclass, field
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from ..errors import MissingCapability
 
-__all__ = ["GPT2", "LLAMA3", "QWEN2", "Split", "Vocabulary", "refused", "spelt", "with_merges"]
+__all__ = [
+    "GPT2",
+    "LLAMA3",
+    "QWEN2",
+    "Form",
+    "Split",
+    "Vocabulary",
+    "refused",
+    "spelt",
+    "with_merges",
+]
 
 #: How the families cut a text into pieces before they merge; from the models' own files.
 _ENDINGS: Final = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
@@ -19,6 +29,9 @@ _REST: Final = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 GPT2: Final = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 LLAMA3: Final = _ENDINGS + r"\p{N}{1,3}" + _REST
 QWEN2: Final = _ENDINGS + r"\p{N}" + _REST
+
+#: Unicode's normal forms; "": a text is left as it is.
+Form = Literal["", "NFC", "NFD", "NFKC", "NFKD"]
 
 _BYTES: Final = tuple(bytes([b]) for b in range(256))
 
@@ -47,7 +60,7 @@ class Vocabulary:
     whole: frozenset[bytes] = field(default=frozenset(), repr=False)
     specials: tuple[str, ...] = field(default=(), repr=False)
     strips: Mapping[str, str] = field(default_factory=dict, repr=False)
-    form: str = ""
+    form: Form = ""
 
     def __post_init__(self) -> None:
         missing = [b for b in _BYTES if b not in self.ranks]
