@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BackendStatus, BackendWireError, ConfigurationError
 from ..messages import Chunk, Request, Usage
+from ..models.embedded import embedded_models
+from ..models.gguf import Header, read_header
 from ._cpu import check_cpu
-from ._gguf import Header, read_header
 from ._kinds import Knobs
 from ._local import check_at_least, check_text
 from ._wire import ChunkReader, body, read_error, read_timings
@@ -60,14 +61,6 @@ _SMALL: Final = 64 << 20
 _CONTEXT: Final = 8192
 #: 2**32 - 1 means "any seed" to llama.cpp
 _SEEDS: Final = 0xFFFFFFFF
-
-
-def embedded_models() -> dict[str, Path]:
-    """The weights that are shipped: name -> file. ``nano-x`` lies in ``x.gguf``."""
-    from importlib.resources import files
-
-    folder = Path(str(files("reflectkit.models").joinpath("weights")))
-    return {f"nano-{path.stem}": path for path in sorted(folder.glob("*.gguf"))}
 
 
 class NanoBackend:
