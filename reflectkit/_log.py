@@ -52,7 +52,7 @@ def reserved(scopes: Sequence[Scope], lease: Lease, demand: Demand) -> None:
     if _LOGGER.isEnabledFor(logging.INFO):
         _structured().info(
             "reservation",
-            scopes=[scope.name for scope in scopes],
+            scopes=[scope.key for scope in scopes],
             prompt_tokens=demand.prompt,
             completion_tokens=lease.completion,
             wanted=demand.completion,

@@ -143,7 +143,7 @@ class Client:
                 budget=budget,
             )
         )
-        self._budgets = (("client", budget),)
+        self._budgets: tuple[tuple[str, Budget | None], ...] = (("client", budget),)
         wire = {"api_key": api_key, "timeout": timeout, "retries": retries}
         self._connection = _connect(backend_or_base_url, model, wire)
         self._borrowed = False
@@ -210,7 +210,6 @@ class Client:
             settings,
             name,
             budgets=(("call", budget), *self._budgets),
-            backend=self._connection.backend,
             trust=self._connection.trust,
         )
 

@@ -13,11 +13,11 @@ from . import _log
 from .backends.base import Capabilities, capabilities_of, found_out
 from .budget.bounds import NO_BOUNDS, Bounds, merged
 from .budget.meter import Caps
-from .budget.purse import Allowance, Purse, Rates
-from .budget.tokens import Rough
+from .budget.purse import Allowance, Purse
+from .budget.tokens import LearnedCounter
 from .budget.trust import FAULTS, Trust
 from .budget.wrapup import HINT
-from .errors import BudgetExceeded, ReflectKitError
+from .errors import BudgetExceeded, ConfigurationError, ReflectKitError
 from .messages import ReasoningBudget, Request
 from .take import Metering
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from .ledgers.hold import Lease
     from .ledgers.scope import Scope
     from .messages import Usage
+    from .models.prices import Price
     from .options import Settings
 
 __all__ = ["Books", "OutOfTime", "Spending", "spending"]
@@ -39,6 +40,7 @@ _SOON: Final = 0.75
 #: estimates may be off by this factor before an answer is cut that its server has not cut
 _DOUBT: Final = 1.25
 _FRAME: Final = 32
+_ESTIMATE: Final = LearnedCounter()
 
 T = TypeVar("T")
 
@@ -53,7 +55,7 @@ class Spending:
 
     counter: Counter
     bounds: Bounds = NO_BOUNDS
-    rates: Rates | None = None
+    rates: Price | None = None
     scopes: tuple[Scope, ...] = ()
     trust: Trust = field(default_factory=Trust)
 
@@ -63,7 +65,6 @@ def spending(
     model: str,
     *,
     budgets: Iterable[tuple[str, Budget | None]],
-    backend: Backend,
     trust: Trust,
 ) -> Spending:
     """What a call may cost: its budgets and scopes, and those that it stands in.
@@ -71,18 +72,47 @@ def spending(
     Raises ``ConfigurationError`` where money is limited and no price is known.
     """
     scopes = _scopes(settings.scopes)
-    bounds = merged([*budgets, *((str(scope), scope.budget) for scope in scopes)])
+    bounds = merged([*budgets, *((scope.key, scope.budget) for scope in scopes)])
+    limited = bool(bounds or scopes)
     return Spending(
-        counter=settings.counter or Rough(),
+        counter=settings.counter or _counter(model, limited),
         bounds=bounds,
-        rates=None,
+        rates=_price(settings, model, bounds, scopes) if limited else None,
         scopes=scopes,
         trust=trust,
     )
 
 
 def _scopes(given: Sequence[Scope]) -> tuple[Scope, ...]:
-    return tuple(given)
+    """Those around the call, and those it was handed; each once."""
+    from .ledgers.scope import current_scopes
+
+    return tuple(dict.fromkeys((*current_scopes(), *given)))
+
+
+def _counter(model: str, limited: bool) -> Counter:
+    """The best one where a limit depends on it; else an estimate, which needs no vocabulary."""
+    if not limited:
+        return _ESTIMATE
+    from .counters import counter_for
+
+    return counter_for(model)
+
+
+def _price(settings: Settings, model: str, bounds: Bounds, scopes: Sequence[Scope]) -> Price | None:
+    from .models.prices import Price, price_for
+
+    prices = settings.prices
+    found = prices if isinstance(prices, Price) else price_for(model, prices)
+    counts = bounds.get("money") is not None or any(
+        limit.unit == "money" for scope in scopes for limit in scope.limits
+    )
+    if counts and found is None:
+        raise ConfigurationError(
+            f"Money is limited, and no price of {model or 'the model'!r} is known.",
+            hint="Pass prices=Price(prompt=..., completion=...), for a million tokens each.",
+        )
+    return found
 
 
 class Books:
@@ -201,8 +231,8 @@ class Books:
                 prompt=prompts,
                 completion=want,
                 least=min(want, allowance.floor),
-                price_prompt=rates.prompt,
-                price_completion=rates.completion,
+                price_prompt=rates.nano_prompt if rates else 0,
+                price_completion=rates.nano_completion if rates else 0,
                 calls=calls,
             )
             try:
@@ -229,12 +259,11 @@ class Books:
         told = await self._told(request, caps.thinking)
         extends = bool(caps.thinking_floor) and "drops_prefix" not in trust
         extends = extends and (await self._capabilities()).continues_prefix
-        metered = replace(caps, eager=told is None)
-        if not self._exact:
-            metered = _doubtful(metered)
+        sure = replace(caps, eager=told is None)
         return request, Metering(
             allowance=allowance,
-            caps=metered,
+            caps=sure if self._exact else _doubtful(sure),
+            sure=sure,
             purse=self.purse,
             trust=trust,
             prompt=prompt,

@@ -38,12 +38,14 @@ __all__ = ["Metering", "Take"]
 class Metering:
     """What a limited attempt is metered with.
 
-    ``caps``: where it is cut on this side, if nobody else has cut it. ``prompt``: tokens of its
-    prompt, at most. ``told``: the request with the server's own budget in it, where it takes one.
+    ``caps``: where it is cut on this side, if nobody else has cut it; ``sure``: the same once the
+    server tells how many tokens there are. ``prompt``: tokens of its prompt, at most. ``told``: the
+    request with the server's own budget in it, where it takes one.
     """
 
     allowance: Allowance
     caps: Caps
+    sure: Caps
     purse: Purse
     trust: Trust
     prompt: int
@@ -120,6 +122,7 @@ class Take:
         meter = Meter(
             metering.caps,
             self._tokens,
+            sure=metering.sure,
             exact=lambda: self._counter.exact or getattr(self._backend, "count", None) is not None,
             prefilled=reading.prefilled,
         )
@@ -176,7 +179,8 @@ class Take:
     @property
     def thinks(self) -> bool:
         """Thinking is under way."""
-        return self.gate is not None and not self.gate.cut and bool(self.gate.meter.open)
+        by_itself = self._step is not None and self._step.through is None
+        return by_itself and self.gate is not None and bool(self.gate.meter.open)
 
     # --- what comes
 
@@ -274,6 +278,7 @@ class Take:
         spent = self._spent
         split = await self._split(spent)
         usage = accounted(spent, self.reader.transcript, split)
+        self._learn()
         return Attempt(
             number=self.number,
             request=self.request,
@@ -288,6 +293,17 @@ class Take:
             grants=self._grants(usage),
             logprobs=tuple(self._logprobs),
         )
+
+    def _learn(self) -> None:
+        """What a server said of an answer that was left alone tells how its model counts."""
+        if self._metering is None or len(self._legs) != 1:
+            return
+        leg, learn = self._legs[0], self._counter
+        if leg.usage is None or not leg.usage.exact or leg.untold:
+            return
+        learn.learn_prompt(leg.request, leg.usage.prompt)
+        if not self._cut:
+            learn.learn(self.reader.transcript.source, leg.usage.completion)
 
     async def _split(self, spent: Usage) -> Split | None:
         """The tokens of its phases, by the model's own counter where the backend has one."""

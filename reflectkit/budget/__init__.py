@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from .tokens import Counter, LearnedCounter, accounted, estimate, estimate_prompt
+from .tokens import Counter, LearnedCounter, estimate, estimate_prompt
 
-__all__ = ["Counter", "LearnedCounter", "accounted", "estimate", "estimate_prompt"]
+__all__ = ["Counter", "LearnedCounter", "estimate", "estimate_prompt"]

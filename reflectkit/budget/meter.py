@@ -102,6 +102,10 @@ class Tally:
         self._parts = []
         self._counted = self._since = self.fresh = 0
 
+    def settle(self) -> None:
+        """What came so far stays as it was counted: no later word of a server is about it."""
+        self.told(self.tokens() - self._base)
+
     def reset(self) -> None:
         """Begin anew."""
         self._base = 0
@@ -110,7 +114,8 @@ class Tally:
 
 class Meter:
     """Follows one answer under ``caps``. ``count`` gives a text's tokens; whether it is ``exact``
-    may be known only once a model is loaded.
+    may be known only once a model is loaded. ``sure``: the limits where there is no doubt about
+    counts, because a server tells how many tokens it has written.
 
     Tokens of thinking are those between its outermost tags, reflections and their tags included,
     over all thinking of the answer.
@@ -122,9 +127,11 @@ class Meter:
         count: Callable[[str], int],
         *,
         exact: Callable[[], bool] = lambda: False,
+        sure: Caps | None = None,
         prefilled: bool = False,
     ) -> None:
         self.caps = caps
+        self._sure = sure or caps
         self._exact = exact
         self._open: dict[int, Kind] = {0: "thinking"} if prefilled else {}
         self._thought, self._said = Tally(count), Tally(count)
@@ -199,7 +206,7 @@ class Meter:
         if tokens <= 0 or not total:
             return
         self._reported = completion
-        self.told = True
+        self.told, self.caps = True, self._sure
         thought = round(tokens * self._thought.fresh / total)
         if self._thought.fresh:
             for part in (self._reflected, self._all_reflected):
@@ -210,6 +217,8 @@ class Meter:
     def next_request(self) -> None:
         """What comes now answers another request, whose usage begins at nothing."""
         self._reported = 0
+        for tally in (self._thought, self._said, self._reflected, self._all_reflected):
+            tally.settle()
 
     def _text(self, text: str) -> None:
         bytes_ = 0 if self._own else size(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ..errors import BudgetExceeded
 from .bounds import NO_BOUNDS, Bounds
@@ -25,12 +25,22 @@ _LEAST_GRACE: Final = 8
 _USUAL_FLOOR: Final = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Rates:
-    """What a token costs, in billionths of the currency."""
+class Rates(Protocol):
+    """What tokens cost, in billionths of the currency: ``models.prices.Price`` is one."""
 
-    prompt: int = 0
-    completion: int = 0
+    @property
+    def nano_prompt(self) -> int:
+        """For one token of a prompt, at most."""
+        ...
+
+    @property
+    def nano_completion(self) -> int:
+        """For one token that is generated."""
+        ...
+
+    def nano(self, usage: Usage, /) -> int:
+        """For a whole usage."""
+        ...
 
 
 class _Account(NamedTuple):
@@ -78,7 +88,7 @@ class Purse:
 
     def __init__(self, bounds: Bounds = NO_BOUNDS, rates: Rates | None = None) -> None:
         self.bounds = bounds
-        self.rates = rates or Rates()
+        self.rates = rates
         self.tokens = self.money = self.calls = 0
 
     def pay(self, usage: Usage, calls: int = 1) -> None:
@@ -89,7 +99,7 @@ class Purse:
 
     def cost(self, usage: Usage) -> int:
         """In billionths of the currency."""
-        return self.rates.prompt * usage.prompt + self.rates.completion * usage.completion
+        return self.rates.nano(usage) if self.rates else 0
 
     def completions(self, prompt: int) -> int | None:
         """Tokens of completion that a request with such a prompt may have now; None: any number.
@@ -139,9 +149,9 @@ class Purse:
         total, money = self.bounds.get("total"), self.bounds.get("money")
         if total is not None:
             yield _Account("total", total - self.tokens, 1, 1)
-        if money is not None:
-            nano = int(Decimal(money) * NANO)
-            yield _Account("money", nano - self.money, self.rates.prompt, self.rates.completion)
+        if money is not None and self.rates:
+            prompt, completion = self.rates.nano_prompt, self.rates.nano_completion
+            yield _Account("money", int(Decimal(money) * NANO) - self.money, prompt, completion)
 
     def _check(self, prompt: int) -> None:
         most, calls = self.bounds.get("prompt"), self.bounds.get("calls")

@@ -1,4 +1,4 @@
-"""How many tokens a text or a prompt has, and usage completed where nobody reported it. Pure.
+"""How many tokens a text or a prompt has. Pure.
 
 A ``Counter`` counts for one model. Where its vocabulary is not at hand, ``LearnedCounter`` learns
 from every call whose count a server reported.
@@ -13,8 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Protocol, runtime_checkable
 
-from ..messages import Message, Request, Usage
-from ..reply import Transcript
+from ..messages import Message, Request
 from .learning import Line, Prior
 from .pieces import FEATURES, GROUPS, cut_marks, features, group_of
 
@@ -22,7 +21,6 @@ __all__ = [
     "Counter",
     "LearnedCounter",
     "PromptCounter",
-    "accounted",
     "estimate",
     "estimate_prompt",
 ]
@@ -258,58 +256,6 @@ def estimate_prompt(request: Request) -> int:
     return sum(map(_size, request.messages)) + estimate(request.prefix)
 
 
-def accounted(
-    reported: Usage | None, request: Request, transcript: Transcript, thinking: int | None = None
-) -> Usage:
-    """``reported`` with its gaps filled; ``thinking``: its tokens, if the model counted them.
-
-    Without a report everything is estimated. Thinking that nobody counted gets its share of the
-    completion, by characters, its tags included. Both are marked as estimates.
-    """
-    usage = reported or _counted(request, transcript)
-    if usage.thinking is not None or not transcript.thinking_source:
-        return usage if usage.thinking is not None else replace(usage, thinking=0)
-    if thinking is not None:
-        return replace(usage, thinking=min(thinking, usage.completion))
-    share = min(len(transcript.thinking_source) / len(transcript.source), 1.0)
-    return replace(usage, thinking=round(usage.completion * share), exact=False)
-
-
-def _counted(request: Request, transcript: Transcript) -> Usage:
-    return Usage(
-        prompt=estimate_prompt(request), completion=estimate(transcript.source), exact=False
-    )
-
-
 def _size(message: Message) -> int:
     calls = sum(estimate(c.name) + estimate(c.arguments) for c in message.tool_calls)
     return estimate(message.text) + calls + _FRAME
-
-
-from typing import Protocol  # noqa: E402
-
-
-class Counter(Protocol):
-    exact: bool
-
-    def count(self, text: str, /, *, special: bool = False) -> int: ...
-    def prompt(self, request: Request, /) -> int: ...
-    def prompt_upper(self, request: Request, /) -> int: ...
-    def learn(self, text: str, tokens: int, /) -> None: ...
-    def learn_prompt(self, request: Request, tokens: int, /) -> None: ...
-
-
-class Rough:
-    exact = False
-
-    def count(self, text: str, /, *, special: bool = False) -> int:
-        return estimate(text)
-
-    def prompt(self, request: Request, /) -> int:
-        return estimate_prompt(request)
-
-    def prompt_upper(self, request: Request, /) -> int:
-        return 2 * estimate_prompt(request)
-
-    def learn(self, text: str, tokens: int, /) -> None: ...
-    def learn_prompt(self, request: Request, tokens: int, /) -> None: ...

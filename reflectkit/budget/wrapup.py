@@ -110,12 +110,12 @@ class Asked:
         self.over = False
 
     def feed(self, chunk: Chunk) -> list[Chunk]:
-        """Nothing goes on but the figures."""
+        """Nothing goes on."""
         self._text += chunk.text
         if len(self._text) - self._checked > self._most:  # a server may ignore its cap
             self._checked = len(self._text)
             self.over = self._count(self._text) > 2 * self._most
-        return [Chunk(usage=chunk.usage, finish=chunk.finish, model=chunk.model)]
+        return []
 
     @property
     def answer(self) -> str:

@@ -15,6 +15,7 @@ from reflectkit.backends.base import Capabilities
 from reflectkit.backends.nano import NanoBackend
 from reflectkit.backends.ollama import OllamaBackend
 from reflectkit.backends.openai import OpenAIBackend
+from reflectkit.budget.tokens import LearnedCounter
 from reflectkit.budget.wrapup import ANSWER_NOW
 from reflectkit.errors import (
     BackendStatus,
@@ -352,7 +353,7 @@ async def test_a_call_for_a_tool_is_an_answer() -> None:
 
 async def test_nothing_is_sent_that_cannot_be_paid() -> None:
     backend = ScriptedBackend("<output>42</output>", repeat=True)
-    client = Client(backend, mode="trained")
+    client = Client(backend, mode="trained", counter=LearnedCounter())
     for budget, limit in (
         (Budget(prompt=3), "prompt"),
         (Budget(total=5), "total"),

@@ -297,7 +297,7 @@ async def test_thinking_is_counted_by_the_model_where_it_can() -> None:
 async def test_no_report_gives_an_estimate_marked_as_one() -> None:
     usage = (await Client(ScriptedBackend(GOOD)).ask("q")).usage
     assert usage.prompt > 0
-    assert usage.completion == -(-len(GOOD) // 4)
+    assert len(GOOD) // 8 < usage.completion < len(GOOD) // 2
     assert not usage.exact
 
 
