@@ -32,7 +32,7 @@ from reflectkit.ledgers import Ledger, MemoryLedger, Scope, open_ledger
 from reflectkit.ledgers.hold import hold
 
 PROCESSES = 4
-AT_ONCE = 8
+AT_ONCE = 32
 DEMAND = Demand(prompt=100, completion=500)
 
 
