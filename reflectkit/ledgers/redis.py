@@ -115,7 +115,8 @@ class RedisLedger(SharedLedger):
 
     def _failed(self, error: Exception) -> LedgerError:
         errors = self._redis.exceptions
-        if isinstance(error, errors.AuthenticationError | errors.AuthorizationError):
+        refused = (errors.AuthenticationError, errors.AuthorizationError)
+        if isinstance(error, refused) or isinstance(error.__cause__, refused):
             return LedgerError(
                 f"{self.address} wants a user and password that it knows.",
                 hint="Write them into the URL: redis://user:password@host.",
