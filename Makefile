@@ -68,6 +68,7 @@ bench: $(VENV)/.dev $(BENCH_VENV)/.installed  ## imports, parsing, embedded mode
 	$(PY) benchmarks/imports.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/parser.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/streams.py
+	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/ledger.py
 	$(PY) benchmarks/embedded.py
 	$(PY) benchmarks/thinking.py
 
@@ -109,14 +110,15 @@ $(BENCH_VENV)/.installed: benchmarks/requirements.txt Makefile | $(BENCH_VENV)/.
 	@$(BENCH_VENV)/bin/python $(PIP) --requirement benchmarks/requirements.txt
 	@touch $@
 
-# What a bare Debian lacks: virtual environments, and libraries that wheels leave to the system: OpenMP's (llama.cpp), numa (vLLM).
+# What a bare Debian lacks: virtual environments, libraries that wheels leave to the system (OpenMP's for llama.cpp, numa for
+# vLLM), and the server that the tests of shared ledgers start.
 define SYSTEM
-	packages="python3-venv python3-pip libgomp1 libnuma1"; \
+	packages="python3-venv python3-pip libgomp1 libnuma1 redis-server"; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing the system's $$packages ..."; \
 		apt-get update -qq && apt-get install -qq -y --no-install-recommends $$packages >/dev/null; \
 	else \
-		echo "'$(PYTHON)' cannot make virtual environments, or a library of the engines is missing."; \
+		echo "'$(PYTHON)' cannot make virtual environments, or a library of the engines or redis-server is missing."; \
 		echo "On Debian and Ubuntu: apt install $$packages"; exit 1; \
 	fi
 endef
@@ -127,7 +129,8 @@ endef
 		echo "reflectkit needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1)."; \
 		echo "Name another one: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip, ctypes, sys; [ctypes.CDLL(l) for l in sys.argv[1:] if sys.platform == "linux"]' \
-		libgomp.so.1 $(if $(filter $(VLLM_VENV),$*),libnuma.so.1) 2>/dev/null || { $(SYSTEM); }
+		libgomp.so.1 $(if $(filter $(VLLM_VENV),$*),libnuma.so.1) 2>/dev/null \
+		&& command -v $(if $(filter $(WHEEL_VENV),$*),redis-server,true) >/dev/null || { $(SYSTEM); }
 	@rm -rf $* && $(PYTHON) -m venv $*
 	@if [ "$*" = "$(WHEEL_VENV)" ]; then $*/bin/python $(PIP) --upgrade "pip>=25.1,<27"; fi
 	@touch $@

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import backends, protocol, testing
+    from . import backends, ledgers, protocol, testing
+    from .budget.limits import Limit
     from .client import Client
     from .errors import (
         BackendError,
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
         BackendWireError,
         BudgetExceeded,
         ConfigurationError,
+        LedgerError,
         MissingCapability,
         ProtocolError,
         ReflectKitError,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
         SectionEnded,
         SectionStarted,
     )
+    from .ledgers import MemoryLedger, RedisLedger, Scope, SQLiteLedger, current_scopes
     from .messages import Chunk, Message, ReasoningBudget, Request, ToolCall, Usage
     from .reply import Attempt, Draft, Issue, Reply, Section, Summary, Transcript, Verdict
     from .stream import ReplyStream
@@ -57,15 +60,21 @@ __all__ = [
     "Draft",
     "Event",
     "Issue",
+    "LedgerError",
+    "Limit",
     "Markup",
+    "MemoryLedger",
     "Message",
     "MissingCapability",
     "ProtocolError",
     "ReasoningBudget",
+    "RedisLedger",
     "ReflectKitError",
     "Reply",
     "ReplyStream",
     "Request",
+    "SQLiteLedger",
+    "Scope",
     "Section",
     "SectionDelta",
     "SectionEnded",
@@ -79,6 +88,8 @@ __all__ = [
     "VerificationFailed",
     "__version__",
     "backends",
+    "current_scopes",
+    "ledgers",
     "protocol",
     "testing",
 ]
@@ -86,6 +97,7 @@ __all__ = [
 #: Module -> the public names that come from it. A module that lists itself is public as it is.
 _HOMES: dict[str, tuple[str, ...]] = {
     "backends": ("backends",),
+    "budget.limits": ("Limit",),
     "client": ("Client",),
     "errors": (
         "BackendError",
@@ -95,6 +107,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "BackendWireError",
         "BudgetExceeded",
         "ConfigurationError",
+        "LedgerError",
         "MissingCapability",
         "ProtocolError",
         "ReflectKitError",
@@ -109,6 +122,14 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "SectionDelta",
         "SectionEnded",
         "SectionStarted",
+    ),
+    "ledgers": (
+        "MemoryLedger",
+        "RedisLedger",
+        "SQLiteLedger",
+        "Scope",
+        "current_scopes",
+        "ledgers",
     ),
     "messages": ("Chunk", "Message", "ReasoningBudget", "Request", "ToolCall", "Usage"),
     "protocol": ("protocol",),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -15,7 +15,7 @@ from ..backends._secrets import hidden
 from ..budget.ledger import Balance, Granted, Short, Use
 from ..errors import ConfigurationError, LedgerError
 from ._wire import order_value
-from .shared import SharedLedger, Step
+from .shared import SharedLedger, Step, forget_closed
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -77,9 +77,9 @@ class RedisLedger(SharedLedger):
     async def aclose(self) -> None:
         """Close the connections of this event loop; a client that was handed over stays open."""
         await super().aclose()
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
+        _, opened = self._clients.pop(asyncio.get_running_loop(), (None, None))
+        if opened is not None:
+            await opened.aclose()
 
     async def _perform(self, steps: list[Step]) -> list[Any]:
         now = "" if self._clock is None else str(int(self._clock() * 1000))
@@ -101,7 +101,7 @@ class RedisLedger(SharedLedger):
     async def _evaluate(self, arguments: tuple[Any, ...]) -> Any:
         """The script by its digest; the server is sent the script itself when it has it not."""
         errors = self._redis.exceptions
-        client = self._client()
+        client = await self._client()
         count = len(self._keys)
         try:
             try:
@@ -132,14 +132,16 @@ class RedisLedger(SharedLedger):
             hint="Another program may use these keys: choose another prefix=.",
         )
 
-    def _client(self) -> Any:
+    async def _client(self) -> Any:
         """A connection belongs to the event loop that it was made on."""
         if not isinstance(self._server, str):
             return self._server
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
-            self._clients[loop] = self._make(self._timeout)
-        return self._clients[loop]
+            forget_closed(self._clients)
+            opened = _open(self._make(self._timeout))
+            self._clients[loop] = await anext(opened), opened
+        return self._clients[loop][0]
 
     def _make(self, timeout: float) -> Any:
         from redis.asyncio import Redis
@@ -159,6 +161,14 @@ class RedisLedger(SharedLedger):
                 f"{self.address} is no address of a Redis server.",
                 hint="Write redis://host:6379/0, rediss://..., or unix:///path/of/socket.",
             ) from None
+
+
+async def _open(client: Any) -> AsyncGenerator[Any, None]:
+    """An event loop that ends closes the generators begun on it, and this one its connections."""
+    try:
+        yield client
+    finally:
+        await client.aclose()
 
 
 def _use(id: str, use: Use) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -121,9 +121,16 @@ class SharedLedger(ABC):
         loop = asyncio.get_running_loop()
         found = self._loops.get(loop)
         if found is None:
+            forget_closed(self._loops)
             pulse = _Pulse(self._renew, self._ttl / 1000 / _RENEWALS, self._poll)
             found = self._loops[loop] = _Loop(pulse, _Batch(self._perform))
         return found
+
+
+def forget_closed(by_loop: MutableMapping[asyncio.AbstractEventLoop, Any]) -> None:
+    """What was kept for a loop holds on to it, so that it does not go by itself."""
+    for loop in [loop for loop in by_loop if loop.is_closed()]:
+        del by_loop[loop]
 
 
 class _Batch:
