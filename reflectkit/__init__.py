@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import backends, protocol, testing
+    from . import backends, ledgers, protocol, testing
     from .budget.budget import Budget
+    from .budget.limits import Limit
     from .client import Client
     from .errors import (
         BackendError,
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
         BackendWireError,
         BudgetExceeded,
         ConfigurationError,
+        LedgerError,
         MissingCapability,
         ProtocolError,
         ReflectKitError,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
         SectionEnded,
         SectionStarted,
     )
+    from .ledgers import MemoryLedger, RedisLedger, Scope, SQLiteLedger, current_scopes
     from .messages import Chunk, Message, ReasoningBudget, Request, ToolCall, Usage
     from .reply import Attempt, Draft, Grant, Issue, Reply, Section, Summary, Transcript, Verdict
     from .stream import ReplyStream
@@ -60,15 +63,21 @@ __all__ = [
     "Event",
     "Grant",
     "Issue",
+    "LedgerError",
+    "Limit",
     "Markup",
+    "MemoryLedger",
     "Message",
     "MissingCapability",
     "ProtocolError",
     "ReasoningBudget",
+    "RedisLedger",
     "ReflectKitError",
     "Reply",
     "ReplyStream",
     "Request",
+    "SQLiteLedger",
+    "Scope",
     "Section",
     "SectionDelta",
     "SectionEnded",
@@ -82,6 +91,8 @@ __all__ = [
     "VerificationFailed",
     "__version__",
     "backends",
+    "current_scopes",
+    "ledgers",
     "protocol",
     "testing",
 ]
@@ -90,6 +101,7 @@ __all__ = [
 _HOMES: dict[str, tuple[str, ...]] = {
     "backends": ("backends",),
     "budget.budget": ("Budget",),
+    "budget.limits": ("Limit",),
     "client": ("Client",),
     "errors": (
         "BackendError",
@@ -99,6 +111,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "BackendWireError",
         "BudgetExceeded",
         "ConfigurationError",
+        "LedgerError",
         "MissingCapability",
         "ProtocolError",
         "ReflectKitError",
@@ -113,6 +126,14 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "SectionDelta",
         "SectionEnded",
         "SectionStarted",
+    ),
+    "ledgers": (
+        "MemoryLedger",
+        "RedisLedger",
+        "SQLiteLedger",
+        "Scope",
+        "current_scopes",
+        "ledgers",
     ),
     "messages": ("Chunk", "Message", "ReasoningBudget", "Request", "ToolCall", "Usage"),
     "protocol": ("protocol",),

@@ -1,5 +1,5 @@
--- reflectkit/budget/ledger.py, said to Redis: one script, so that one operation is one round trip
--- and nobody comes between. What the rules mean stands there; a test holds the two to one another.
+-- reflectkit/budget/ledger.py, said to Redis: one script, so that an operation, or several, are one
+-- round trip and nobody comes between. What the rules mean stands there; a test holds the two to one another.
 --
 -- KEYS  accounts   hash  account -> "window ends spent reserved extra cap" (cap "-": none given)
 --       limits     hash  scope -> {account -> most}, packed
@@ -7,14 +7,14 @@
 --       waiting    zset  ids in line, by number
 --       deadlines  zset  ids by the time at which they expire
 --       lines      hash  account -> how many in line stand there
--- ARGV  operation, time ("": the server's), milliseconds that a lease lives, payload (JSON)
+-- ARGV  time ("": the server's), milliseconds that a lease lives, [[operation, payload] ...] as JSON
 
 local ACCOUNTS, LIMITS, HOLDINGS, WAITING, DEADLINES, LINES = unpack(KEYS)
-local OPERATION, TTL, PAYLOAD = ARGV[1], tonumber(ARGV[3]), cjson.decode(ARGV[4])
+local TTL, PAYLOAD = tonumber(ARGV[2]), nil
 local MOST = 9007199254740991
 local REMEMBERED, TICKET = 7 * 86400000, 4
 local LENGTHS = { minute = 60000, hour = 3600000, day = 86400000 }
-local NOW = tonumber(ARGV[2])
+local NOW = tonumber(ARGV[1])
 if not NOW then
   local time = redis.call("TIME")
   NOW = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -464,6 +464,10 @@ function operations.balances()
 end
 
 expire()
-local answer = operations[OPERATION]()
+local answers = {}
+for i, step in ipairs(cjson.decode(ARGV[3])) do
+  PAYLOAD = step[2]
+  answers[i] = operations[step[1]]() or 0
+end
 save()
-return answer
+return answers

@@ -165,11 +165,12 @@ async def _insist(
     began = monotonic()
     try:
         while True:
-            found = answer or await _finished(partial(ledger.reserve, order))
-            if isinstance(found, Granted):
-                return found
-            await _next_time(ledger, order.id, found, began, patience)
-            answer = None
+            if answer is None:
+                answer = await _finished(partial(ledger.reserve, order))
+            if isinstance(answer, Granted):
+                return answer
+            short, answer = answer, None
+            await _next_time(ledger, order.id, short, began, patience)
     except BaseException:
         with suppress(LedgerError):
             await _finished(partial(ledger.commit, order.id, _NOTHING))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
 from ..backends._secrets import hidden
-from ..budget.ledger import Balance, Committed, Granted, Order, Short, Use
+from ..budget.ledger import Balance, Granted, Short, Use
 from ..errors import ConfigurationError, LedgerError
 from ._wire import order_value
-from .shared import SharedLedger
+from .shared import SharedLedger, Step, forget_closed
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -37,8 +37,8 @@ class RedisLedger(SharedLedger):
     ``server``: ``redis://``, ``rediss://`` or ``unix://`` with what the ``redis`` package reads
     there, or a client of ``redis.asyncio``, which stays yours to close. ``prefix`` begins every
     key; all keys of a ledger lie on one node of a cluster. ``ttl``: seconds after which the
-    reservation of a dead process comes back. ``connections``: at most so many to a URL.
-    ``timeout``: seconds for one step. The clock is the server's; ``clock`` replaces it in tests.
+    reservation of a dead process comes back. ``timeout``: seconds
+    for one step. The clock is the server's; ``clock`` replaces it in tests.
 
     Raises ``LedgerError`` where the server cannot be reached or says no; never shows a password.
     """
@@ -50,7 +50,6 @@ class RedisLedger(SharedLedger):
         prefix: str = "reflectkit",
         ttl: float = 60.0,
         poll: float = 0.02,
-        connections: int = 8,
         timeout: float = 5.0,
         clock: Callable[[], float] | None = None,
     ) -> None:
@@ -66,82 +65,31 @@ class RedisLedger(SharedLedger):
         self._server = hidden(server)
         self.address = _shown(server) if isinstance(server, str) else "redis client"
         if isinstance(server, str):
-            self._make(connections, timeout)  # a mistake in the URL is found here
-        self._connections, self._timeout = connections, timeout
+            self._make(timeout)  # a mistake in the URL is found here
+        self._timeout = timeout
         self._clients: WeakKeyDictionary[asyncio.AbstractEventLoop, Any] = WeakKeyDictionary()
         self._keys = [f"{{{prefix}}}:{name}" for name in _KEYS]
         self._clock = clock
-        self._closed = False
 
     def __repr__(self) -> str:
         return f"RedisLedger({self.address!r})"
 
-    async def _reserve(self, order: Order) -> Granted | Short:
-        kind, *fields = await self._do("reserve", order_value(order))
-        if _text(kind) == "granted":
-            return Granted(fields[0], _text(fields[1]))
-        key, cap, spent, reserved, needed, at, ends, waiting, queued, hopeless = fields
-        return Short(
-            key=_text(key),
-            cap=cap,
-            spent=spent,
-            reserved=reserved,
-            needed=needed,
-            at=at,
-            ends=ends,
-            waiting=bool(waiting),
-            queued=bool(queued),
-            hopeless=bool(hopeless),
-        )
-
-    async def _commit(self, id: str, use: Use) -> Committed:
-        figures = {"tokens": use.tokens, "money": use.money, "calls": use.calls}
-        outcome: Any = _text(await self._do("commit", {"id": id, **figures}))
-        known: Committed = outcome
-        return known
-
-    async def _renew(self, ids: list[str]) -> list[str | None]:
-        states = await self._do("renew", {"ids": ids})
-        return [_text(state) or None for state in states]
-
-    async def balances(self, scope: str = "") -> list[Balance]:
-        rows = await self._do("balances", {"scope": scope})
-        return [
-            Balance(
-                key=_text(key),
-                cap=cap,
-                stored=bool(stored),
-                spent=spent,
-                reserved=reserved,
-                extra=extra,
-                ends=ends,
-            )
-            for key, cap, stored, spent, reserved, extra, ends in rows
-        ]
-
-    async def top_up(self, key: str, amount: int) -> None:
-        await self._do("top_up", {"key": key, "amount": amount})
-
-    async def limit(self, key: str, most: int | None) -> None:
-        await self._do("limit", {"key": key, "most": most})
-
-    async def reset(self, scope: str) -> None:
-        await self._do("reset", {"scope": scope})
-
     async def aclose(self) -> None:
         """Close the connections of this event loop; a client that was handed over stays open."""
-        self._closed = True
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.aclose()
+        await super().aclose()
+        _, opened = self._clients.pop(asyncio.get_running_loop(), (None, None))
+        if opened is not None:
+            await opened.aclose()
 
-    async def _do(self, operation: str, payload: dict[str, Any]) -> Any:
-        self._check()
-        if self._closed:
-            raise ConfigurationError(f"{self!r} is closed.", hint="Make a new one.")
+    async def _perform(self, steps: list[Step]) -> list[Any]:
         now = "" if self._clock is None else str(int(self._clock() * 1000))
-        arguments = (operation, now, self._ttl, json.dumps(payload))
-        for pause in _PAUSES if operation in _REPEATABLE else ():
+        values = [[name, _PAYLOADS[name](*arguments)] for name, arguments in steps]
+        script = (now, self._ttl, json.dumps(values))
+        answers = await self._persistently(script, {name for name, _ in steps})
+        return [_ANSWERS[name](answer) for (name, _), answer in zip(steps, answers, strict=True)]
+
+    async def _persistently(self, arguments: tuple[Any, ...], names: set[str]) -> Any:
+        for pause in _PAUSES if names <= _REPEATABLE else ():
             try:
                 return await self._evaluate(arguments)
             except LedgerError as error:
@@ -153,7 +101,7 @@ class RedisLedger(SharedLedger):
     async def _evaluate(self, arguments: tuple[Any, ...]) -> Any:
         """The script by its digest; the server is sent the script itself when it has it not."""
         errors = self._redis.exceptions
-        client = self._client()
+        client = await self._client()
         count = len(self._keys)
         try:
             try:
@@ -167,7 +115,8 @@ class RedisLedger(SharedLedger):
 
     def _failed(self, error: Exception) -> LedgerError:
         errors = self._redis.exceptions
-        if isinstance(error, errors.AuthenticationError | errors.AuthorizationError):
+        refused = (errors.AuthenticationError, errors.AuthorizationError)
+        if isinstance(error, refused) or isinstance(error.__cause__, refused):
             return LedgerError(
                 f"{self.address} wants a user and password that it knows.",
                 hint="Write them into the URL: redis://user:password@host.",
@@ -183,25 +132,25 @@ class RedisLedger(SharedLedger):
             hint="Another program may use these keys: choose another prefix=.",
         )
 
-    def _client(self) -> Any:
+    async def _client(self) -> Any:
         """A connection belongs to the event loop that it was made on."""
         if not isinstance(self._server, str):
             return self._server
         loop = asyncio.get_running_loop()
         if loop not in self._clients:
-            self._clients[loop] = self._make(self._connections, self._timeout)
-        return self._clients[loop]
+            forget_closed(self._clients)
+            opened = _open(self._make(self._timeout))
+            self._clients[loop] = await anext(opened), opened
+        return self._clients[loop][0]
 
-    def _make(self, connections: int, timeout: float) -> Any:
-        from redis.asyncio import BlockingConnectionPool, Redis
+    def _make(self, timeout: float) -> Any:
+        from redis.asyncio import Redis
         from redis.asyncio.retry import Retry
         from redis.backoff import NoBackoff
 
         try:
-            pool = BlockingConnectionPool.from_url(
+            return Redis.from_url(
                 str(self._server),
-                max_connections=connections,
-                timeout=None,
                 socket_timeout=timeout,
                 socket_connect_timeout=timeout,
                 retry=Retry(NoBackoff(), 0),
@@ -212,7 +161,78 @@ class RedisLedger(SharedLedger):
                 f"{self.address} is no address of a Redis server.",
                 hint="Write redis://host:6379/0, rediss://..., or unix:///path/of/socket.",
             ) from None
-        return Redis.from_pool(pool)
+
+
+async def _open(client: Any) -> AsyncGenerator[Any, None]:
+    """An event loop that ends closes the generators begun on it, and this one its connections."""
+    try:
+        yield client
+    finally:
+        await client.aclose()
+
+
+def _use(id: str, use: Use) -> dict[str, Any]:
+    return {"id": id, "tokens": use.tokens, "money": use.money, "calls": use.calls}
+
+
+def _grant(answer: Any) -> Granted | Short:
+    kind, *fields = answer
+    if _text(kind) == "granted":
+        return Granted(fields[0], _text(fields[1]))
+    key, cap, spent, reserved, needed, at, ends, waiting, queued, hopeless = fields
+    return Short(
+        key=_text(key),
+        cap=cap,
+        spent=spent,
+        reserved=reserved,
+        needed=needed,
+        at=at,
+        ends=ends,
+        waiting=bool(waiting),
+        queued=bool(queued),
+        hopeless=bool(hopeless),
+    )
+
+
+def _balances(rows: Any) -> list[Balance]:
+    return [
+        Balance(
+            key=_text(key),
+            cap=cap,
+            stored=bool(stored),
+            spent=spent,
+            reserved=reserved,
+            extra=extra,
+            ends=ends,
+        )
+        for key, cap, stored, spent, reserved, extra, ends in rows
+    ]
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)
+
+
+#: operation -> what the script is handed, from the arguments of ``Books``
+_PAYLOADS: Final[dict[str, Callable[..., Any]]] = {
+    "reserve": order_value,
+    "commit": _use,
+    "renew": lambda ids: {"ids": ids},
+    "top_up": lambda key, amount: {"key": key, "amount": amount},
+    "limit": lambda key, most: {"key": key, "most": most},
+    "reset": lambda scope: {"scope": scope},
+    "balances": lambda scope: {"scope": scope},
+}
+#: operation -> the answer of ``Books``, from the script's
+_ANSWERS: Final[dict[str, Callable[[Any], Any]]] = {
+    "reserve": _grant,
+    "commit": _text,
+    "renew": lambda states: [_text(state) or None for state in states],
+    "top_up": lambda _: None,
+    "limit": lambda _: None,
+    "reset": lambda _: None,
+    "balances": _balances,
+}
 
 
 def _shown(url: str) -> str:
@@ -228,10 +248,6 @@ def _shown(url: str) -> str:
             hint="Write redis://host:6379/0, rediss://..., or unix:///path/of/socket.",
         )
     return shown
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _first_line(error: Exception) -> str:

@@ -6,8 +6,8 @@ from __future__ import annotations
 import asyncio
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, Final, NamedTuple, TypeAlias
 from weakref import WeakKeyDictionary
 
 from ..budget.ledger import Balance, Committed, Granted, Order, Short, Use
@@ -20,15 +20,21 @@ _RENEWALS: Final = 3
 #: more than this many ids are not renewed in one step, so that others come between
 _AT_ONCE: Final = 500
 
-Renew = Callable[[list[str]], Awaitable[list[str | None]]]
+#: so many operations go into one step at most
+_TOGETHER: Final = 64
+
+#: an operation of ``Books``, and its arguments but for the time
+Step: TypeAlias = tuple[str, tuple[Any, ...]]
+Renew: TypeAlias = Callable[[list[str]], Awaitable[list[str | None]]]
 
 
 class SharedLedger(ABC):
     """A ledger whose leases expire, so that those of a dead process come back.
 
-    A store has to say how to reserve, commit and renew in one step each; heartbeat and waiting
-    stand here. ``ttl``: seconds that a lease lives without a heartbeat. ``poll``: seconds between
-    two looks of those in line.
+    A store has to say how to do several operations of ``Books`` in one step (``_perform``); what
+    is asked while a step is under way goes into the next. Heartbeat and waiting stand here.
+    ``ttl``: seconds that a lease lives without a heartbeat. ``poll``: seconds between two looks of
+    those in line.
     """
 
     address: str
@@ -43,55 +49,63 @@ class SharedLedger(ABC):
         self._ttl = int(ttl * 1000)
         self._poll = poll
         self._process = os.getpid()
-        self._pulses: WeakKeyDictionary[asyncio.AbstractEventLoop, _Pulse] = WeakKeyDictionary()
+        self._closed = False
+        self._loops: WeakKeyDictionary[asyncio.AbstractEventLoop, _Loop] = WeakKeyDictionary()
 
     async def reserve(self, order: Order) -> Granted | Short:
         """Take what the order needs, and keep it alive."""
-        self._check()
-        answer = await self._reserve(order)
+        answer: Granted | Short = await self._do("reserve", order)
         if isinstance(answer, Granted):
-            self._pulse.hold(order.id)
+            self._mine.pulse.hold(order.id)
         return answer
 
     async def commit(self, id: str, use: Use) -> Committed:
         """Record what was used; the heartbeat of this lease ends."""
         self._check()
-        self._pulse.let_go(id)
-        return await self._commit(id, use)
+        self._mine.pulse.let_go(id)
+        outcome: Committed = await self._do("commit", id, use)
+        return outcome
 
     async def wait(self, id: str, seconds: float) -> None:
         """Return when the order may have been served, at the latest after ``seconds``."""
         self._check()
-        await self._pulse.wait(id, seconds)
+        await self._mine.pulse.wait(id, seconds)
 
-    @abstractmethod
-    async def _reserve(self, order: Order) -> Granted | Short: ...
-
-    @abstractmethod
-    async def _commit(self, id: str, use: Use) -> Committed: ...
-
-    @abstractmethod
-    async def _renew(self, ids: list[str]) -> list[str | None]: ...
-
-    @abstractmethod
     async def balances(self, scope: str = "") -> list[Balance]:
         """How the accounts of a scope ("": of all) stand."""
+        found: list[Balance] = await self._do("balances", scope)
+        return found
 
-    @abstractmethod
     async def top_up(self, key: str, amount: int) -> None:
         """Add to an account's room for the present window."""
+        await self._do("top_up", key, amount)
 
-    @abstractmethod
     async def limit(self, key: str, most: int | None) -> None:
         """Set a limit of the ledger's own, or (None) take it away."""
+        await self._do("limit", key, most)
 
-    @abstractmethod
     async def reset(self, scope: str) -> None:
         """Forget what a scope spent."""
+        await self._do("reset", scope)
 
     @abstractmethod
     async def aclose(self) -> None:
         """Let go of files and connections."""
+        self._closed = True
+
+    @abstractmethod
+    async def _perform(self, steps: list[Step]) -> list[Any]:
+        """The answers of ``Books`` to these operations, done in one transaction."""
+
+    async def _do(self, name: str, *arguments: Any) -> Any:
+        self._check()
+        if self._closed:
+            raise ConfigurationError(f"{self!r} is closed.", hint="Make a new one.")
+        return await self._mine.batch.do(name, arguments)
+
+    async def _renew(self, ids: list[str]) -> list[str | None]:
+        states: list[str | None] = await self._do("renew", ids)
+        return states
 
     def _check(self) -> None:
         """A file or connection that two processes share after a fork is broken for both."""
@@ -102,11 +116,65 @@ class SharedLedger(ABC):
             )
 
     @property
-    def _pulse(self) -> _Pulse:
+    def _mine(self) -> _Loop:
+        """What belongs to this event loop."""
         loop = asyncio.get_running_loop()
-        if loop not in self._pulses:
-            self._pulses[loop] = _Pulse(self._renew, self._ttl / 1000 / _RENEWALS, self._poll)
-        return self._pulses[loop]
+        found = self._loops.get(loop)
+        if found is None:
+            forget_closed(self._loops)
+            pulse = _Pulse(self._renew, self._ttl / 1000 / _RENEWALS, self._poll)
+            found = self._loops[loop] = _Loop(pulse, _Batch(self._perform))
+        return found
+
+
+def forget_closed(by_loop: MutableMapping[asyncio.AbstractEventLoop, Any]) -> None:
+    """What was kept for a loop holds on to it, so that it does not go by itself."""
+    for loop in [loop for loop in by_loop if loop.is_closed()]:
+        del by_loop[loop]
+
+
+class _Batch:
+    """Does what several tasks ask for in one step, in the order of asking."""
+
+    def __init__(self, perform: Callable[[list[Step]], Awaitable[list[Any]]]) -> None:
+        self._perform = perform
+        self._asked: list[tuple[Step, asyncio.Future[Any]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def do(self, name: str, arguments: tuple[Any, ...]) -> Any:
+        loop = asyncio.get_running_loop()
+        future = loop.create_future()
+        self._asked.append(((name, arguments), future))
+        if self._task is None:
+            self._task = loop.create_task(self._run())
+        return await future
+
+    async def _run(self) -> None:
+        try:
+            while self._asked:
+                some, self._asked = self._asked[:_TOGETHER], self._asked[_TOGETHER:]
+                await self._step(some)
+        finally:
+            self._task = None
+            for _, future in self._asked:
+                future.cancel()
+            self._asked.clear()
+
+    async def _step(self, some: list[tuple[Step, asyncio.Future[Any]]]) -> None:
+        try:
+            answers = await self._perform([step for step, _ in some])
+        except Exception as error:  # noqa: BLE001 - whoever asked is told
+            for _, future in some:
+                if not future.done():
+                    future.set_exception(error)
+        except BaseException:
+            for _, future in some:
+                future.cancel()
+            raise
+        else:
+            for (_, future), answer in zip(some, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
 
 
 class _Pulse:
@@ -188,3 +256,10 @@ def _now() -> float:
 def _resolve(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
+
+
+class _Loop(NamedTuple):
+    """What a ledger has on one event loop."""
+
+    pulse: _Pulse
+    batch: _Batch

@@ -11,27 +11,19 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from os import PathLike, fspath
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from ..budget.ledger import (
     Account,
-    Balance,
     Books,
-    Committed,
-    Granted,
     Holding,
-    Order,
-    Short,
-    Use,
     parts_of,
 )
 from ..errors import ConfigurationError, LedgerError
 from ._wire import order_from, order_value
-from .shared import SharedLedger
+from .shared import SharedLedger, Step
 
 __all__ = ["SQLiteLedger", "SQLiteShelf"]
-
-T = TypeVar("T")
 
 _VERSION: Final = 1
 _TABLES: Final = f"""
@@ -226,59 +218,34 @@ class SQLiteLedger(SharedLedger):
         self._clock = clock
         self._thread: ThreadPoolExecutor | None = None
         self._connection: sqlite3.Connection | None = None
-        self._closed = False
 
     def __repr__(self) -> str:
         return f"SQLiteLedger({self._path!r})"
 
-    async def _reserve(self, order: Order) -> Granted | Short:
-        return await self._do(lambda books, now: books.reserve(order, now))
-
-    async def _commit(self, id: str, use: Use) -> Committed:
-        return await self._do(lambda books, now: books.commit(id, use, now))
-
-    async def _renew(self, ids: list[str]) -> list[str | None]:
-        return await self._do(lambda books, now: list(books.renew(ids, now)))
-
-    async def balances(self, scope: str = "") -> list[Balance]:
-        return await self._do(lambda books, now: books.balances(scope, now))
-
-    async def top_up(self, key: str, amount: int) -> None:
-        await self._do(lambda books, now: books.top_up(key, amount, now))
-
-    async def limit(self, key: str, most: int | None) -> None:
-        await self._do(lambda books, now: books.limit(key, most, now))
-
-    async def reset(self, scope: str) -> None:
-        await self._do(lambda books, now: books.reset(scope, now))
-
     async def aclose(self) -> None:
         """Close the file and end the thread. What is held comes back when it expires."""
-        self._closed = True
+        await super().aclose()
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.submit(self._shut)
             await asyncio.to_thread(thread.shutdown)
 
-    async def _do(self, work: Callable[[Books, int], T]) -> T:
-        self._check()
-        if self._closed:
-            raise ConfigurationError(f"{self!r} is closed.", hint="Make a new one.")
+    async def _perform(self, steps: list[Step]) -> list[Any]:
         if self._thread is None:
             self._thread = ThreadPoolExecutor(1, thread_name_prefix="reflectkit-ledger")
-        return await asyncio.get_running_loop().run_in_executor(
-            self._thread, self._transaction, work
-        )
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._transaction, steps)
 
     # -- on the thread
 
-    def _transaction(self, work: Callable[[Books, int], T]) -> T:
+    def _transaction(self, steps: list[Step]) -> list[Any]:
         try:
             connection = self._connection = self._connection or self._open()
             self._patiently(lambda: connection.execute("BEGIN IMMEDIATE"))
             try:
                 shelf = SQLiteShelf(connection)
-                done = work(Books(shelf, self._ttl), int(self._clock() * 1000))
+                books, now = Books(shelf, self._ttl), int(self._clock() * 1000)
+                answers = [getattr(books, name)(*arguments, now) for name, arguments in steps]
                 shelf.save()
                 connection.execute("COMMIT")
             except BaseException:
@@ -287,7 +254,7 @@ class SQLiteLedger(SharedLedger):
                 raise
         except sqlite3.Error as error:
             raise self._failed(error) from error
-        return done
+        return answers
 
     def _open(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self._path, timeout=0, isolation_level=None)

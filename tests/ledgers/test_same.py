@@ -122,11 +122,6 @@ class Script:
         return "balances", (self._rng.choice(("", *SCOPES)),)
 
 
-async def do(ledger: SharedLedger, name: str, arguments: tuple[Any, ...]) -> Any:
-    method = getattr(ledger, f"_{name}" if name in ("reserve", "commit", "renew") else name)
-    return await method(*arguments)
-
-
 async def compare(
     ledger: SharedLedger, clock: Clock, seed: int, steps: int, books: type[Books] = Books
 ) -> dict[str, int]:
@@ -136,7 +131,7 @@ async def compare(
         clock.now += script.pause()
         name, arguments = script.next()
         expected = getattr(reference, name)(*arguments, int(clock.now * 1000))
-        got = await do(ledger, name, arguments)
+        (got,) = await ledger._perform([(name, arguments)])
         assert got == expected, f"seed {seed}, step {step}: {name}{arguments}"
         kind = f"{name} {type(got).__name__} {getattr(got, 'waiting', '')}"
         seen[kind] = seen.get(kind, 0) + 1
