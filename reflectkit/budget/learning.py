@@ -24,6 +24,8 @@ _MISSES: Final = 0.01
 _START, _LEAST, _STEP = 4.5, 3.0, 0.6
 #: an error of more standard errors than this is made as unsure as it is large
 _OUTLIER: Final = 4.0
+#: but for so many calls, since a vocabulary may be unlike any other
+_OPEN: Final = 8
 #: what a group's spread was before evidence counts as so many calls, and evidence at most as these
 _PRIOR_CALLS, _MEMORY = 4.0, 60.0
 #: the share of the first variance that comes back with each call
@@ -89,7 +91,7 @@ class Line:
         error = tokens / scale - math.fsum(w * a for w, a in zip(self.weights, row, strict=True))
         total = variance + self._noise(scale, group)
         missed = tokens > self.upper(amounts, group)
-        trusted = max(total, (error / _OUTLIER) ** 2)
+        trusted = max(total, (error / _OUTLIER) ** 2) if sum(self.calls) >= _OPEN else total
         weights = [w + g * error / trusted for w, g in zip(self.weights, gain, strict=True)]
         return Line(
             prior=self.prior,

@@ -18,6 +18,7 @@ __all__ = ["FEATURES", "GROUPS", "cut_marks", "features", "group_of"]
 
 #: Feature -> what it is worth in tokens beforehand, without any vocabulary, and how unsure that is.
 FEATURES: Final[Mapping[str, tuple[float, float]]] = {
+    "bytes": (0.0, 0.05),
     "words behind a blank": (1.0, 0.05),
     "words": (0.8, 0.25),
     "letters 5 and 6": (0.02, 0.06),
@@ -93,6 +94,7 @@ def features(text: str, marks: int = 0) -> list[float]:
     """The amounts of ``FEATURES`` in ``text``, in their order; ``marks`` stands for itself."""
     amounts = [0.0] * len(FEATURES)
     amounts[_INDEX["marks"]] = marks
+    amounts[_INDEX["bytes"]] = len(text.encode("utf-8", "surrogatepass"))
     for piece, times in Counter(_PIECE.findall(text)).items():
         for index, amount in (_kept if len(piece) <= _SHORT else _parts)(piece):
             amounts[index] += amount * times

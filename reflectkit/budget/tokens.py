@@ -40,7 +40,7 @@ _FRAMES: Final[Mapping[str, tuple[float, float]]] = {
     "part that is no text": (800.0, 800.0),
 }
 #: How far a report may be from what a byte-level vocabulary can make, in tokens and times.
-_SLACK, _MOST = 64, 2
+_SLACK, _MOST, _PART_MOST = 200, 2, 20_000
 
 
 @runtime_checkable
@@ -121,7 +121,7 @@ class PromptCounter(ABC):
         A count that cannot be of this prompt is passed over.
         """
         amounts = self._measured(request)
-        if request.messages and (_frames(request)[-1] or _can_be(_texts(request), tokens)):
+        if _can_be(_texts(request), tokens, parts=int(_frames(request)[-1])):
             self._line = self._line.observed(amounts, tokens, self._group(amounts))
 
     def _measured(self, request: Request) -> list[float]:
@@ -203,9 +203,9 @@ def _bounded(text: str, tokens: float) -> int:
     return min(max(round(tokens), 1), _size_of(text)) if text else 0
 
 
-def _can_be(texts: Sequence[str], tokens: int) -> bool:
+def _can_be(texts: Sequence[str], tokens: int, parts: int = 0) -> bool:
     size = sum(map(_size_of, texts))
-    return size // (_BYTES * 16) - _SLACK <= tokens <= size * _MOST + _SLACK
+    return max(size // (_BYTES * 16) - _SLACK, 1) <= tokens <= size * _MOST + _SLACK + parts * _PART_MOST
 
 
 def _size_of(text: str) -> int:

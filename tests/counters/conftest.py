@@ -79,25 +79,37 @@ class Bpe:
         return path
 
 
-def train(text: str, size: int) -> list[tuple[bytes, bytes]]:
+def learn_merges(text: str, size: int) -> list[tuple[bytes, bytes]]:
     """The merges of the commonest pair, again and again (Sennrich et al. 2016)."""
-    words = Counter(regex.findall(GPT2, text))
-    split = {w: [bytes([b]) for b in w.encode()] for w in words}
+    times = Counter(regex.findall(GPT2, text))
+    split = {w: [bytes([b]) for b in w.encode()] for w in times}
+    pairs: Counter[tuple[bytes, bytes]] = Counter()
+    where: dict[tuple[bytes, bytes], set[str]] = {}
+
+    def note(word: str, sign: int) -> None:
+        for pair in pairwise(split[word]):
+            pairs[pair] += sign * times[word]
+            where.setdefault(pair, set()).add(word)
+
+    for word in times:
+        note(word, 1)
     merges: list[tuple[bytes, bytes]] = []
     while len(merges) < size:
-        pairs: Counter[tuple[bytes, bytes]] = Counter()
-        for word, times in words.items():
-            for pair in pairwise(split[word]):
-                pairs[pair] += times
         best = max(pairs, key=lambda p: (pairs[p], p))
         merges.append(best)
-        for parts in split.values():
-            at = 0
-            while at < len(parts) - 1:
-                if (parts[at], parts[at + 1]) == best:
-                    parts[at : at + 2] = [best[0] + best[1]]
-                at += 1
+        for word in where.pop(best):
+            note(word, -1)
+            split[word] = _merged(split[word], best)
+            note(word, 1)
     return merges
+
+
+def _merged(parts: list[bytes], pair: tuple[bytes, bytes]) -> list[bytes]:
+    found: list[bytes] = []
+    for part in parts:
+        joins = found and (found[-1], part) == pair
+        found[len(found) - bool(joins) :] = [pair[0] + pair[1] if joins else part]
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -109,14 +121,16 @@ def prose() -> list[str]:
 
 @pytest.fixture(scope="session")
 def bpe(prose: list[str]) -> Bpe:
-    return Bpe(train("\n".join(text[:1500] for text in prose[:40]), 300), specials=("<thinking>",))
+    return Bpe(
+        learn_merges("\n".join(text[:1500] for text in prose[:40]), 300), specials=("<thinking>",)
+    )
 
 
-@pytest.fixture
-def spelling() -> Callable[[bytes], str]:
-    return spell
+@pytest.fixture(scope="session")
+def train() -> Callable[[str, int], list[tuple[bytes, bytes]]]:
+    return learn_merges
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_bpe() -> type[Bpe]:
     return Bpe

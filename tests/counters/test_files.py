@@ -32,7 +32,13 @@ def known(characters: str) -> str:
 def odd_text(rng: random.Random) -> str:
     size = rng.randrange(1, 60)
     raw = bytes(rng.randrange(256) for _ in range(size))
-    scripts = ((0x1F300, 0x1F700), (0x200D, 0x200E), (0x4E00, 0x9FFF), (0xAC00, 0xD7A3), (32, 0x700))
+    scripts = (
+        (0x1F300, 0x1F700),
+        (0x200D, 0x200E),
+        (0x4E00, 0x9FFF),
+        (0xAC00, 0xD7A3),
+        (32, 0x700),
+    )
     kinds = (
         lambda: raw.decode("latin-1"),
         lambda: raw.decode("utf-8", "replace"),
@@ -98,7 +104,7 @@ def test_tokens_that_no_merge_reaches(
 def test_a_pair_that_tiktoken_would_merge_and_the_list_does_not(
     make_bpe: Any, tmp_path: Path
 ) -> None:
-    """"abc" is made of "ab" and "c"; where "bc" comes first, "a" and "bc" stay apart."""
+    """ "abc" is made of "ab" and "c"; where "bc" comes first, "a" and "bc" stay apart."""
     tricky = make_bpe([(b"b", b"c"), (b"a", b"b"), (b"ab", b"c"), (b"x", b"y"), (b"xy", b"bc")])
     counter = counter_from(tricky.write(tmp_path))
     texts = ["abc", "ab", "bc", "aabbc", "xybc", "xyabc", "abcabc"]
@@ -141,9 +147,7 @@ def test_special_tokens_count_as_one_where_the_model_speaks(bpe: Any, tmp_path: 
     ("flag", "text", "tokens"),
     [("lstrip", "a  <m>", 2), ("rstrip", "<m>  \na", 2), ("single_word", "<m>", 1)],
 )
-def test_flags_of_added_tokens(
-    bpe: Any, tmp_path: Path, flag: str, text: str, tokens: int
-) -> None:
+def test_flags_of_added_tokens(bpe: Any, tmp_path: Path, flag: str, text: str, tokens: int) -> None:
     added = [{"content": "<m>", flag: True}]
     counter = counter_from(bpe.write(tmp_path, added_tokens=added))
     assert counter.count(text, special=True) == tokens
