@@ -89,21 +89,7 @@ def _is_foreign(text: str) -> bool:
 
 
 def json_text(rng: random.Random) -> str:
-    words = [
-        "id",
-        "name",
-        "price",
-        "quantity",
-        "total",
-        "status",
-        "created",
-        "tags",
-        "items",
-        "address",
-        "city",
-        "active",
-        "note",
-    ]
+    words = [*"abcdefgh", "price", "quantity", "status", "created", "address", "city", "note"]
 
     def value(depth: int) -> Any:
         plain = (rng.randrange(10 ** rng.randrange(1, 8)), round(rng.random() * 1000, 2), None)
@@ -246,7 +232,7 @@ def exact_table(data: str) -> None:
         theirs = [reference(text) for text in texts]
         took, other = between - began, time.perf_counter() - between
         wrong = sum(a != b for a, b in zip(ours, theirs, strict=True))
-        print(f"{name:14}{sum(theirs):>9}{wrong:>12}{took:>9.2f}{other:>11.2f}  {against}")
+        print(f"{name:14}{sum(theirs):>9}{wrong:>12}{took:>9.2f}{other:>8.2f}  {against}")
 
 
 def references() -> Iterator[tuple[str, Count, Count, str]]:
