@@ -71,6 +71,7 @@ bench: $(VENV)/.dev $(BENCH_VENV)/.installed  ## imports, parsing, embedded mode
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/ledger.py
 	$(PY) benchmarks/embedded.py
 	$(PY) benchmarks/thinking.py
+	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/counting.py
 
 clean:  ## remove the environments and everything built
 	rm -rf $(VENV) .venvs build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -39,7 +39,8 @@ _FRAMES: Final[Mapping[str, tuple[float, float]]] = {
     "tool": (10.0, 10.0),
     "part that is no text": (800.0, 800.0),
 }
-#: How far a report may be from what a byte-level vocabulary can make, in tokens and times.
+#: How far a report may be from what a byte-level vocabulary makes of a text: tokens beside it,
+#: tokens for each byte, tokens for a part that is no text.
 _SLACK, _MOST, _PART_MOST = 200, 2, 20_000
 
 
@@ -205,7 +206,8 @@ def _bounded(text: str, tokens: float) -> int:
 
 def _can_be(texts: Sequence[str], tokens: int, parts: int = 0) -> bool:
     size = sum(map(_size_of, texts))
-    return max(size // (_BYTES * 16) - _SLACK, 1) <= tokens <= size * _MOST + _SLACK + parts * _PART_MOST
+    least, most = size // (_BYTES * 16) - _SLACK, size * _MOST + _SLACK + parts * _PART_MOST
+    return max(least, 1) <= tokens <= most
 
 
 def _size_of(text: str) -> int:
