@@ -9,7 +9,7 @@ from typing import Any, cast, get_args
 from .errors import ConfigurationError
 from .messages import Message, Role, ToolCall
 
-__all__ = ["Prompt", "Turn", "asked", "conversation", "neutral"]
+__all__ = ["Prompt", "Turn", "asked", "at_the_end", "conversation", "neutral"]
 
 #: One turn: a message, or a mapping as the OpenAI API has it.
 Turn = Message | Mapping[str, Any]
@@ -51,6 +51,16 @@ def asked(
     head = (Message("system", text),) if text else ()
     turns = (m for m in messages if m.role != "system")
     return (*head, *(_suffixed(m, suffix) for m in turns))
+
+
+def at_the_end(messages: Sequence[Message], text: str) -> tuple[Message, ...]:
+    """``messages`` with ``text`` as the last paragraph of the last user turn."""
+    turns = list(messages)
+    for place in reversed(range(len(turns))):
+        if turns[place].role == "user":
+            turns[place] = _suffixed(turns[place], f"\n\n{text}")
+            break
+    return tuple(turns)
 
 
 def _listed(prompt: object) -> list[object]:

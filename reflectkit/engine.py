@@ -5,6 +5,7 @@ A ``Run`` is one call on its way. Its streams are closed by context managers on 
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import aclosing, asynccontextmanager, closing, suppress
@@ -16,7 +17,10 @@ from typing import TYPE_CHECKING, Any
 from . import _log
 from .backends.base import capabilities_of, found_out
 from .budget.ladder import Ended, FindOut, Say, Send, Step
-from .correction.policy import conclude, is_live
+from .budget.purse import Purse
+from .correction import policy
+from .correction.judged import best_of_all, is_rejected
+from .correction.policy import Elsewhere, cut_short, is_live
 from .display import Display
 from .errors import (
     BackendError,
@@ -25,24 +29,39 @@ from .errors import (
     MissingCapability,
     ReflectKitError,
 )
-from .events import AttemptEnded, AttemptStarted, Event, ProtocolEvent
-from .messages import Chunk, Request, Usage, Wrap
+from .events import (
+    AttemptEnded,
+    AttemptStarted,
+    Event,
+    Judged,
+    ProtocolEvent,
+    Rejected,
+    Retracted,
+)
+from .messages import Chunk, Message, Request, Usage, Wrap
+from .parade import Parade
 from .reading import Reading
-from .reply import Attempt, Mode, Reply, Status, Transcript
-from .spending import Books, OutOfTime, Spending
+from .reply import Attempt, Mode, Reply, Transcript, Verdict
+from .spending import Books, Clock, OutOfTime, Spending, warn_of
 from .take import Metering, Take
-from .visibility import AnswerText, Show, blame, concealed, shown_attempt
+from .visibility import Show, blame, concealed, shown_attempt
 
 if TYPE_CHECKING:
     from .backends.base import Backend
     from .correction.policy import Policy
+    from .verify import Verifier
 
 __all__ = ["Plan", "Run"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """All that one call needs."""
+    """All that one call needs.
+
+    ``asked``: the conversation before the mode added to it. ``restore``: tags in the prompt were
+    made inert, and what repeats them is shown as it was meant. ``patience``: seconds for one
+    verifier.
+    """
 
     request: Request
     backend: Backend
@@ -51,8 +70,10 @@ class Plan:
     reading: Reading = field(default_factory=Reading)
     mode: Mode = "plain"
     show: Show = "full"
-    #: tags in the prompt were made inert, and what repeats them is shown as it was meant
     restore: bool = False
+    asked: tuple[Message, ...] = ()
+    verifiers: tuple[Verifier, ...] = ()
+    patience: float = 10.0
 
 
 class Run:
@@ -61,32 +82,46 @@ class Run:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._attempts: list[Attempt] = []
-        self._take: Take | None = None
-        self._books = Books(plan.spending, plan.backend)
-        self._text = AnswerText()
-        dialect = plan.reading.dialect
-        self._display = (Display(dialect), Display(dialect)) if plan.restore else None
+        self._takes: dict[int, Take] = {}
+        self._numbers = 0
+        self._result: Any = None
+        self._purse = Purse(plan.spending.bounds, plan.spending.rates)
+        self._clock = Clock(plan.spending.bounds)
+        self._parade = Parade(live=is_live(plan.policy))
         self.reply: Reply | None = None
-        #: certain answer text that nobody has taken yet
-        self.answer: deque[str] = deque()
+
+    @property
+    def answer(self) -> deque[str]:
+        """Certain answer text that nobody has taken yet."""
+        return self._parade.answer
+
+    @property
+    def drafts(self) -> deque[str | Retracted]:
+        """The answers as they come, and what no longer counts, that nobody has taken yet."""
+        return self._parade.drafts
 
     @property
     def partial(self) -> Transcript:
         """What may be seen of the latest attempt so far."""
         if self.reply is not None:
             return self.reply.transcript
-        if self._take is None:
+        if not self._takes:
             return Transcript()
-        seen = self._take.visible(complete=False)
-        return self._display[0].transcript(seen) if self._display else seen
+        seen = self._takes[max(self._takes)].visible(complete=False)
+        return Display(self._plan.reading.dialect).transcript(seen) if self._plan.restore else seen
 
     @property
     def usage(self) -> Usage:
         """What the call has cost so far; an estimate while an attempt is under way."""
+        over = {a.number for a in self._attempts}
         known = [a.usage for a in self._attempts]
-        if self._take is not None and self._take.number > len(self._attempts):
-            known.append(self._take.usage)
+        known += [take.usage for number, take in self._takes.items() if number not in over]
         return reduce(add, known, Usage())
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """The attempts that are over, as far as they may be seen."""
+        return tuple(shown_attempt(a, self._plan.show) for a in self._attempts)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Everything that happens, in order, as far as it may be seen.
@@ -96,63 +131,135 @@ class Run:
         try:
             with closing(self._plan.policy.flow(self._plan.request)) as flow:
                 step = _advance(flow, None)
-                while isinstance(step, Request):
-                    done = len(self._attempts)
+                while not isinstance(step, Reply):
+                    for event in self._parade.next_attempt(self._attempts):
+                        yield event
                     try:
-                        async with aclosing(self._attempt(step)) as events:
+                        async with aclosing(self._step(step)) as events:
                             async for event in events:
                                 yield event
                     except BudgetExceeded as error:
-                        if not done:
+                        if not self._attempts:
                             raise
                         step = self._out_of_budget(flow, error)
                     else:
-                        step = _advance(flow, self._attempts[-1])
-            self._conclude(step)
+                        step = _advance(flow, self._result)
+            for event in self._conclude(step):
+                yield event
         except BaseException as error:
             _log.failure(error, lambda: self.usage, self._plan.mode, len(self._attempts))
             raise
 
-    async def _attempt(self, wanted: Request) -> AsyncGenerator[Event, None]:
-        request, metering = await self._books.prepare(wanted)
+    # --- what a policy may ask for
+
+    def _step(self, step: policy.Step) -> AsyncGenerator[Event, None]:
+        if isinstance(step, tuple):
+            return self._side_by_side(step)
+        if isinstance(step, Elsewhere):
+            return self._elsewhere(step)
+        return self._attempt(step, self._plan, self._number())
+
+    def _number(self) -> int:
+        self._numbers += 1
+        return self._numbers
+
+    async def _elsewhere(self, step: Elsewhere) -> AsyncGenerator[Event, None]:
+        """The same question to another client, within this call's limits."""
+        here = self._plan
+        other: Plan = await step.client._plan_of(here.asked)
+        spending = replace(other.spending, bounds=here.spending.bounds, scopes=here.spending.scopes)
+        plan = replace(
+            other, spending=spending, show=here.show, verifiers=here.verifiers, mode=other.mode
+        )
+        async with aclosing(self._attempt(plan.request, plan, self._number())) as events:
+            async for event in events:
+                yield event
+
+    async def _side_by_side(self, requests: tuple[Request, ...]) -> AsyncGenerator[Event, None]:
+        """Several attempts at once; the first is told of as it comes, the others when it is over.
+
+        What cannot be paid is left out, unless nothing else is there.
+        """
+        numbers = [self._number() for _ in requests]
+        first, *rest = (
+            self._attempt(request, self._plan, number, share=len(requests))
+            for request, number in zip(requests, numbers, strict=True)
+        )
+        tasks = [asyncio.ensure_future(_gathered(ask)) for ask in rest]
+        refused: list[BudgetExceeded] = []
+        try:
+            async with aclosing(first) as events:
+                try:
+                    async for event in events:
+                        yield event
+                except BudgetExceeded as error:
+                    refused.append(error)
+            for task in tasks:
+                try:
+                    told = await task
+                except BudgetExceeded as error:
+                    refused.append(error)
+                    continue
+                for event in told:
+                    yield event
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        self._attempts.sort(key=lambda a: a.number)
+        self._result = tuple(a for a in self._attempts if a.number in numbers)
+        if not self._result and refused:
+            raise refused[0]
+
+    async def _attempt(
+        self, wanted: Request, plan: Plan, number: int, share: int = 1
+    ) -> AsyncGenerator[Event, None]:
+        books = Books(plan.spending, plan.backend, self._purse, self._clock, share)
+        request, metering = await books.prepare(wanted)
         paid, requests = None, 0
         try:
-            take = self._take = self._begin(request, metering)
-            yield AttemptStarted(take.number)
+            take = self._takes[number] = _take(plan, request, number, metering)
+            yield AttemptStarted(number)
             try:
-                async with aclosing(self._climb(take)) as events:
+                async with aclosing(self._climb(take, plan)) as events:
                     async for event in events:
                         yield event
                 attempt = await take.attempt()
             except BackendError as error:
                 with suppress(Exception):
                     take.end("")
-                blame(error, take.reader.transcript, self.usage, self._plan.show)
+                blame(error, take.reader.transcript, self.usage, plan.show)
                 raise
             finally:
                 paid, requests = take.usage, take.requests
             paid = attempt.usage
         finally:
-            await self._books.settle(paid, requests)
+            await books.settle(paid, requests)
         self._attempts.append(attempt)
-        _log.attempt(shown_attempt(attempt, self._plan.show), mode=self._plan.mode)
-        yield AttemptEnded(attempt.number, attempt.finish, attempt.usage)
+        shown = shown_attempt(attempt, plan.show)
+        self._parade.over(shown)
+        _log.attempt(shown, mode=plan.mode)
+        yield AttemptEnded(number, attempt.finish, attempt.usage)
+        if plan.verifiers:
+            judged = await self._judged(attempt, plan)
+            self._attempts[self._attempts.index(attempt)] = attempt = judged
+            yield Judged(number, shown_attempt(attempt, plan.show).verdicts)
+            if is_rejected(attempt):
+                yield Rejected(number)
+        self._result = attempt
 
-    def _begin(self, request: Request, metering: Metering | None) -> Take:
-        plan = self._plan
-        take = Take(
-            request,
-            len(self._attempts) + 1,
-            backend=plan.backend,
-            reading=plan.reading,
-            show=plan.show,
-            counter=plan.spending.counter,
-            metering=metering,
-        )
-        _log.request(request, mode=plan.mode, show=plan.show, number=take.number)
-        return take
+    async def _judged(self, attempt: Attempt, plan: Plan) -> Attempt:
+        from .verify.running import run
 
-    async def _climb(self, take: Take) -> AsyncGenerator[Event, None]:
+        verdicts: tuple[Verdict, ...] = ()
+        with suppress(BudgetExceeded):  # the time is over: nobody could tell
+            async with self._clock.within():
+                verdicts = await run(plan.verifiers, attempt.draft, timeout=plan.patience)
+        if any(v.by == "oracle" for v in verdicts):
+            raise oracle_refused()
+        return replace(attempt, verdicts=verdicts)
+
+    async def _climb(self, take: Take, plan: Plan) -> AsyncGenerator[Event, None]:
         """All that it takes for one answer: a request, and those that see to its end."""
         steps = take.steps()
         step, wrap = _next(steps, None)
@@ -162,11 +269,11 @@ class Run:
                     yield event
                 step, wrap = _next(steps, None)
             elif isinstance(step, FindOut):
-                await self._find_out(take)
+                await _find_out(take, plan.backend)
                 step, wrap = _next(steps, None)
             else:
                 take.begin(step)
-                async with self._sent(take, step) as chunks:
+                async with self._sent(take, step, plan.backend) as chunks:
                     async for chunk in chunks:
                         for event in self._seen(take, take.feed(chunk)):
                             yield event
@@ -177,69 +284,100 @@ class Run:
                 step, wrap = _next(steps, take.ended)
         for event in self._seen(take, take.end(wrap)):
             yield event
-        rest = take.rest()
-        for event in self._display[0].events(rest) if self._display else rest:
+        for event in take.rest():
             yield event
         if take.ladder:
-            self._books.lost(take.ladder.lost)
+            warn_of(take.ladder.lost)
 
     @asynccontextmanager
-    async def _sent(self, take: Take, step: Send) -> AsyncIterator[AsyncIterator[Chunk]]:
+    async def _sent(
+        self, take: Take, step: Send, backend: Backend
+    ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """The chunks that answer one request; what ends them early is told to ``take``."""
         try:
-            async with _open(self._plan.backend, step.request) as chunks:
-                yield self._books.in_time(chunks, lambda: take.thinks)
+            async with _open(backend, step.request) as chunks:
+                yield self._clock.in_time(chunks, lambda: take.thinks)
         except OutOfTime:
-            take.out_of_time(over=self._books.over)
+            take.out_of_time(over=self._clock.over)
         except ReflectKitError as error:
             if not take.failed(error):
                 raise
 
-    async def _find_out(self, take: Take) -> None:
-        found = await found_out(self._plan.backend)
-        if take.ladder:
-            take.ladder.continues = found.continues_prefix
-            take.ladder.knobs = found.reasoning or frozenset()
+    def _seen(self, take: Take, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
+        """Passes ``events`` on and puts aside the answer text that became certain with them."""
+        events, certain = take.shown(events)
+        if certain:
+            self._parade.text(take.number, certain)
+        return events
 
-    def _out_of_budget(
-        self, flow: Generator[Request, Attempt, Reply], error: BudgetExceeded
-    ) -> Request | Reply:
-        """No further attempt can be paid: the policy concludes, or what came last is the reply."""
-        status: Status = "deadline" if error.limit == "seconds" else "budget"
+    # --- the end
+
+    def _out_of_budget(self, flow: policy.Flow, error: BudgetExceeded) -> policy.Step | Reply:
+        """No further attempt can be paid: the policy concludes, or the best so far is the reply."""
         try:
             return flow.throw(error)
         except StopIteration as end:
             reply: Reply = end.value
             return reply
         except BudgetExceeded:
-            last = conclude(self._attempts, self._attempts[-1], status)
-            return replace(last, stopped_by=f"{error.limit} ({error.scope})")
+            return cut_short(self._attempts, best_of_all(self._attempts), error)
 
-    def _seen(self, take: Take, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
-        """Passes ``events`` on and puts aside the answer text that became certain with them."""
-        certain = take.screen.settled
-        if self._display:
-            events, certain = self._display[0].events(events), self._display[1].events(certain)
-        if take.number == 1 and is_live(self._plan.policy):
-            self.answer += self._text.feed(certain)
-        return events
-
-    def _conclude(self, reply: Reply) -> None:
-        provider = getattr(self._plan.backend, "provider", "")
-        whole = replace(reply, mode=self._plan.mode, provider=provider)
-        shown = concealed(whole, self._plan.show)
-        if self._display:
-            shown = self._display[0].reply(shown)
-        rest = self._text.finish(shown.output)
-        if rest:
-            self.answer.append(rest)
+    def _conclude(self, reply: Reply) -> list[Event]:
+        plan = self._plan
+        provider = getattr(plan.backend, "provider", "")
+        whole = replace(
+            reply,
+            attempts=tuple(self._attempts),
+            usage=self.usage,
+            mode=plan.mode,
+            provider=provider,
+        )
+        shown = concealed(whole, plan.show)
+        if plan.restore:
+            shown = Display(plan.reading.dialect).reply(shown)
         self.reply = shown
         _log.ending(shown)
+        said = bool(plan.verifiers) or len(self._attempts) > 1
+        return self._parade.conclude(shown, said=said)
 
 
-def _advance(flow: Generator[Request, Attempt, Reply], attempt: Attempt | None) -> Request | Reply:
+def _take(plan: Plan, request: Request, number: int, metering: Metering | None) -> Take:
+    _log.request(request, mode=plan.mode, show=plan.show, number=number)
+    return Take(
+        request,
+        number,
+        backend=plan.backend,
+        reading=plan.reading,
+        show=plan.show,
+        counter=plan.spending.counter,
+        metering=metering,
+        restore=plan.restore,
+    )
+
+
+async def _find_out(take: Take, backend: Backend) -> None:
+    found = await found_out(backend)
+    if take.ladder:
+        take.ladder.continues = found.continues_prefix
+        take.ladder.knobs = found.reasoning or frozenset()
+
+
+async def _gathered(ask: AsyncGenerator[Event, None]) -> list[Event]:
+    async with aclosing(ask) as events:
+        return [event async for event in events]
+
+
+def oracle_refused() -> ConfigurationError:
+    """What an oracle says outside a comparison would make the loop look better than it is."""
+    return ConfigurationError(
+        "A verifier knows the right answer (by='oracle'): that is for comparisons alone.",
+        hint="Use one that can judge without it, or say by='rule' if it is no gold answer.",
+    )
+
+
+def _advance(flow: policy.Flow, result: Any) -> policy.Step | Reply:
     try:
-        return next(flow) if attempt is None else flow.send(attempt)
+        return next(flow) if result is None else flow.send(result)
     except StopIteration as end:
         reply: Reply = end.value
         return reply

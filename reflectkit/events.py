@@ -7,19 +7,26 @@ never taken back; ``Corrected`` says so when later text changes how earlier text
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from .messages import FinishReason, Usage
 
+if TYPE_CHECKING:
+    from .reply import Status, Verdict
+
 __all__ = [
+    "Accepted",
     "AttemptEnded",
     "AttemptStarted",
     "Corrected",
     "Event",
+    "Judged",
     "Kind",
     "Markup",
     "ProtocolEvent",
     "ReadAs",
+    "Rejected",
+    "Retracted",
     "SectionDelta",
     "SectionEnded",
     "SectionStarted",
@@ -104,5 +111,35 @@ class AttemptEnded:
     usage: Usage
 
 
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verifiers have looked at attempt ``number``."""
+
+    number: int
+    verdicts: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A verifier said no to attempt ``number``. Its answer may still be the best in the end."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Retracted:
+    """What was shown of the answer of attempt ``number`` no longer counts."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer of attempt ``number`` is the reply's; ``status`` says how that came."""
+
+    number: int
+    status: Status
+
+
 ProtocolEvent = SectionStarted | SectionDelta | SectionEnded | Markup | Corrected
-Event = ProtocolEvent | AttemptStarted | AttemptEnded
+Event = ProtocolEvent | AttemptStarted | AttemptEnded | Judged | Rejected | Retracted | Accepted

@@ -13,6 +13,8 @@ from .messages import FinishReason, Message, Request, ToolCall, Usage, Wrap
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from .protocol import Dialect
+
 __all__ = [
     "ANSWERED",
     "Attempt",
@@ -258,7 +260,7 @@ class Grant:
 class Attempt:
     """One turn of the correction loop: what was asked, what came, what it cost.
 
-    ``requests``: how many it took; a cut answer takes more than one. ``cut``: the limit that cut
+    ``dialect``: how it was read. ``requests``: how many it took; a cut answer takes more than one. ``cut``: the limit that cut
     it ("" if none did). ``grants``: its limits, and who made them hold. ``logprobs``: of its
     tokens, in the server's shape, where they were asked for; a consumer who does not see the
     thinking does not see them either.
@@ -276,6 +278,7 @@ class Attempt:
     requests: int = 1
     cut: str = ""
     grants: tuple[Grant, ...] = ()
+    dialect: str | Dialect = field(default="reflection", repr=False, compare=False)
     logprobs: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     @property
@@ -320,6 +323,9 @@ class Reply:
     ending: Ending = "complete"
     status: Status = "unverified"
     stopped_by: str = ""
+    #: the number of the attempt whose answer it is, and why that one
+    chosen: int = 0
+    because: str = ""
     summary: Summary | None = None
     #: whose replay payload it is; see ``Message.provider``
     provider: str = ""
@@ -349,19 +355,31 @@ class Reply:
         return self.transcript.issues
 
     @property
+    def attempt(self) -> Attempt:
+        """The attempt whose answer it is."""
+        found = [a for a in self.attempts if a.number == self.chosen]
+        return (found or list(self.attempts))[-1]
+
+    @property
     def verdicts(self) -> tuple[Verdict, ...]:
-        """The verdicts on the last attempt."""
-        return self.attempts[-1].verdicts if self.attempts else ()
+        """The verdicts on the answer."""
+        return self.attempt.verdicts if self.attempts else ()
 
     @property
     def grants(self) -> tuple[Grant, ...]:
-        """The limits of the last attempt, and who made them hold."""
-        return self.attempts[-1].grants if self.attempts else ()
+        """The limits of the answer, and who made them hold."""
+        return self.attempt.grants if self.attempts else ()
 
     @property
     def bound_by(self) -> str:
-        """The limit that ended the last attempt, and whose it is; see ``Attempt.bound_by``."""
-        return self.attempts[-1].bound_by if self.attempts else ""
+        """The limit that ended the answer, and whose it is; see ``Attempt.bound_by``."""
+        return self.attempt.bound_by if self.attempts else ""
+
+    @property
+    def value(self) -> Any:
+        """What a verifier read from the answer: a parsed object, a number; None if none did."""
+        found = [v.value for v in self.verdicts if v.value is not None]
+        return found[0] if found else None
 
     @property
     def message(self) -> Message:

@@ -17,6 +17,7 @@ from .budget.purse import Allowance, Purse
 from .budget.tokens import LearnedCounter
 from .budget.trust import FAULTS, Trust
 from .budget.wrapup import HINT
+from .conversation import at_the_end
 from .errors import BudgetExceeded, ConfigurationError, ReflectKitError
 from .messages import ReasoningBudget, Request
 from .take import Metering
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from .models.prices import Price
     from .options import Settings
 
-__all__ = ["Books", "OutOfTime", "Spending", "spending"]
+__all__ = ["Books", "Clock", "OutOfTime", "Spending", "spending", "warn_of"]
 
 #: tokens of completion that are reserved for a request without any limit on its answer
 _USUAL: Final = 4096
@@ -115,32 +116,82 @@ def _price(settings: Settings, model: str, bounds: Bounds, scopes: Sequence[Scop
     return found
 
 
-class Books:
-    """The account of one call, attempt by attempt."""
+class Clock:
+    """The time of one call: when it must be over, and when its thinking must."""
 
-    def __init__(self, spending: Spending, backend: Backend) -> None:
+    def __init__(self, bounds: Bounds) -> None:
+        self._started = monotonic()
+        self._seconds: float | None = bounds.get("seconds")
+        self._whose = bounds.whose("seconds")
+
+    @property
+    def over(self) -> bool:
+        """The time of the call is over."""
+        return self._seconds is not None and self._left(self._seconds) <= 0
+
+    def in_time(self, stream: AsyncIterator[T], thinks: Callable[[], bool]) -> AsyncIterator[T]:
+        """``stream``, raising ``OutOfTime`` when the time of the call is over, or, while it
+        ``thinks``, that of its thinking."""
+        seconds = self._seconds
+        if seconds is None:
+            return stream
+        return _Clocked(stream, lambda: self._left(seconds * (_SOON if thinks() else 1)))
+
+    @asynccontextmanager
+    async def within(self) -> AsyncIterator[None]:
+        """Raises ``BudgetExceeded`` when the time is over."""
+        self._check()
+        left = None if self._seconds is None else self._left(self._seconds)
+        try:
+            async with asyncio.timeout(left) as clock:
+                yield
+        except TimeoutError:
+            if clock.expired():
+                raise self._exceeded() from None
+            raise
+
+    def _left(self, seconds: float) -> float:
+        return self._started + seconds - monotonic()
+
+    def _check(self) -> None:
+        if self.over:
+            raise self._exceeded()
+
+    def _exceeded(self) -> BudgetExceeded:
+        return BudgetExceeded(
+            "The time of the call is over.",
+            limit="seconds",
+            spent=round(monotonic() - self._started, 3),
+            scope=self._whose,
+            hint="Raise seconds.",
+        )
+
+
+class Books:
+    """The account of one attempt. ``purse`` is that of the whole call; ``share``: so many attempts
+    are made side by side."""
+
+    def __init__(
+        self, spending: Spending, backend: Backend, purse: Purse, clock: Clock, share: int = 1
+    ) -> None:
         self._spending = spending
         self._backend = backend
+        self._clock = clock
+        self._share = share
         self._lease: Lease | None = None
-        self._started = monotonic()
-        self.purse = Purse(spending.bounds, spending.rates)
-        self.limited = bool(spending.bounds or spending.scopes)
-        seconds = spending.bounds.get("seconds")
-        #: when the call must be over, and when its thinking must, by the loop's clock
-        self.deadline: float | None = seconds and self._started + seconds
-        self.soon: float | None = seconds and self._started + seconds * _SOON
+        self.purse = purse.at(spending.rates)
 
     async def prepare(self, request: Request) -> tuple[Request, Metering | None]:
         """The request as its limits allow it, and what it is metered with; tokens are reserved.
 
         Raises ``BudgetExceeded`` where not even a short answer is allowed; nothing is held then.
         """
-        if not self.limited:
+        if not (self._spending.bounds or self._spending.scopes):
             return request, None
         try:
-            async with self._within_time():
+            async with self._clock.within():
                 prompt = await self._prompt(request)
-                allowance = self.purse.allow(prompt, max_tokens=request.max_tokens)
+                allowance = self._allow(request, prompt)
                 if self._spending.scopes:
                     allowance = await self._reserve(request, prompt, allowance)
                 return await self._ready(request, prompt, allowance)
@@ -158,51 +209,11 @@ class Books:
             return
         await lease.settle(tokens=usage.total, money=self.purse.cost(usage), calls=requests)
 
-    def lost(self, faults: list[str]) -> None:
-        """Faults of the server that were seen for the first time."""
-        for fault in faults:
-            _log.warn("budget_fault", fault=fault, meaning=FAULTS[fault])
-
-    # --- time
-
-    def in_time(self, stream: AsyncIterator[T], thinks: Callable[[], bool]) -> AsyncIterator[T]:
-        """``stream``, raising ``OutOfTime`` when the time of the call is over, or, while it
-        ``thinks``, that of its thinking."""
-        return stream if self.deadline is None else _Clocked(stream, lambda: self._until(thinks()))
-
-    @property
-    def over(self) -> bool:
-        """The time of the call is over."""
-        return self.deadline is not None and monotonic() >= self.deadline
-
-    def _until(self, thinking: bool) -> float:
-        until = self.soon if thinking else self.deadline
-        assert until is not None
-        return until - monotonic()
-
-    @asynccontextmanager
-    async def _within_time(self) -> AsyncIterator[None]:
-        """Raises ``BudgetExceeded`` when the time is over."""
-        self._check_time()
-        left = None if self.deadline is None else self._until(False)
-        try:
-            async with asyncio.timeout(left) as clock:
-                yield
-        except TimeoutError:
-            if not clock.expired():
-                raise
-            self._check_time()
-            raise
-
-    def _check_time(self) -> None:
-        if self.over:
-            raise BudgetExceeded(
-                "The time of the call is over.",
-                limit="seconds",
-                spent=round(monotonic() - self._started, 3),
-                scope=self._spending.bounds.whose("seconds"),
-                hint="Raise seconds.",
-            )
+    def _allow(
+        self, request: Request, prompt: int, held: tuple[int, str] | None = None
+    ) -> Allowance:
+        most = request.max_tokens
+        return self.purse.allow(prompt, max_tokens=most, held=held, share=self._share)
 
     # --- tokens
 
@@ -246,7 +257,7 @@ class Books:
         assert lease is not None
         _log.reserved(self._spending.scopes, lease, demand)
         held = (lease.completion, lease.bound_by or allowance.bound_by or "reservation")
-        found = self.purse.allow(prompt, max_tokens=request.max_tokens, held=held)
+        found = self._allow(request, prompt, held)
         return replace(found, wraps=found.wraps and calls > 1)
 
     async def _ready(
@@ -255,7 +266,8 @@ class Books:
         caps, bounds, trust = allowance.caps, self._spending.bounds, self._spending.trust
         request = replace(request, max_tokens=self._max_tokens(allowance))
         if bounds.get("hint") and caps.thinking:
-            request = _hinted(request, caps.thinking)
+            said = HINT.format(tokens=caps.thinking)
+            request = replace(request, messages=at_the_end(request.messages, said))
         told = await self._told(request, caps.thinking)
         extends = bool(caps.thinking_floor) and "drops_prefix" not in trust
         extends = extends and (await self._capabilities()).continues_prefix
@@ -313,6 +325,12 @@ def _doubtful(caps: Caps) -> Caps:
     return caps
 
 
+def warn_of(faults: Iterable[str]) -> None:
+    """Log faults of a server that were seen for the first time."""
+    for fault in faults:
+        _log.warn("budget_fault", fault=fault, meaning=FAULTS[fault])
+
+
 class _Clocked(AsyncIterator[T]):
     """A stream whose next item has to come within some seconds, asked for anew each time."""
 
@@ -328,14 +346,3 @@ class _Clocked(AsyncIterator[T]):
             if clock.expired():
                 raise OutOfTime from None
             raise
-
-
-def _hinted(request: Request, tokens: int) -> Request:
-    """The request whose last user turn says how much may be thought."""
-    turns = list(request.messages)
-    for place in reversed(range(len(turns))):
-        turn = turns[place]
-        if turn.role == "user" and isinstance(turn.content, str):
-            turns[place] = replace(turn, content=f"{turn.content}\n\n{HINT.format(tokens=tokens)}")
-            break
-    return replace(request, messages=tuple(turns))

@@ -17,6 +17,7 @@ from .budget.grants import grants
 from .budget.ladder import Ended, Ladder, Send, Step
 from .budget.meter import Caps, Meter
 from .correction.policy import ENDINGS
+from .display import Display
 from .errors import BackendStatus, BackendUnreachable, ReflectKitError
 from .messages import Chunk, FinishReason, Request, Usage, Wrap
 from .protocol.dialects import find_dialect
@@ -94,10 +95,13 @@ class Take:
         show: Show,
         counter: Counter,
         metering: Metering | None = None,
+        restore: bool = False,
     ) -> None:
         self.request = request
         self.number = number
         self.reader = Reader(reading)
+        self._dialect = reading.dialect
+        self._displays = [Display(reading.dialect) for _ in range(2)] if restore else []
         self.screen = Screen(show)
         self.finish: FinishReason = "stop"
         self.wrap: Wrap = ""
@@ -236,7 +240,15 @@ class Take:
 
     def rest(self) -> list[ProtocolEvent]:
         """What may be seen only now."""
-        return self.screen.finish(self.visible(complete=self._complete))
+        rest = self.screen.finish(self.visible(complete=self._complete))
+        return self._displays[0].events(rest) if self._displays else rest
+
+    def shown(self, events: list[ProtocolEvent]) -> tuple[list[ProtocolEvent], list[ProtocolEvent]]:
+        """``events`` as they are shown, and those of the answer that became certain with them."""
+        certain = self.screen.settled
+        if not self._displays:
+            return events, certain
+        return self._displays[0].events(events), self._displays[1].events(certain)
 
     @property
     def _complete(self) -> bool:
@@ -291,6 +303,7 @@ class Take:
             requests=len(self._legs),
             cut=self._cut,
             grants=self._grants(usage),
+            dialect=self._dialect,
             logprobs=tuple(self._logprobs),
         )
 

@@ -83,19 +83,32 @@ class Allowance:
         return dict(self.by).get("completion", "")
 
 
+@dataclass(slots=True)
+class _Spent:
+    tokens: int = 0
+    money: int = 0
+    calls: int = 0
+
+
 class Purse:
     """The limits of one call, and what it has spent of them."""
 
     def __init__(self, bounds: Bounds = NO_BOUNDS, rates: Rates | None = None) -> None:
         self.bounds = bounds
         self.rates = rates
-        self.tokens = self.money = self.calls = 0
+        self._spent = _Spent()
+
+    def at(self, rates: Rates | None) -> Purse:
+        """The same purse, for a model with other prices."""
+        twin = Purse(self.bounds, rates)
+        twin._spent = self._spent
+        return twin
 
     def pay(self, usage: Usage, calls: int = 1) -> None:
         """A request was answered."""
-        self.tokens += usage.total
-        self.money += self.cost(usage)
-        self.calls += calls
+        self._spent.tokens += usage.total
+        self._spent.money += self.cost(usage)
+        self._spent.calls += calls
 
     def cost(self, usage: Usage) -> int:
         """In billionths of the currency."""
@@ -104,26 +117,33 @@ class Purse:
     def completions(self, prompt: int) -> int | None:
         """Tokens of completion that a request with such a prompt may have now; None: any number.
         Fewer than one: it cannot be paid."""
-        most = [n for a in self._accounts() if (n := a.completions(prompt)) is not None]
+        most = [n for a in self._accounts(1) if (n := a.completions(prompt)) is not None]
         calls = self.bounds.get("calls")
-        if calls is not None and self.calls >= calls:
+        if calls is not None and self._spent.calls >= calls:
             return 0
         return min(most, default=None)
 
     def allow(
-        self, prompt: int, *, max_tokens: int | None = None, held: tuple[int, str] | None = None
+        self,
+        prompt: int,
+        *,
+        max_tokens: int | None = None,
+        held: tuple[int, str] | None = None,
+        share: int = 1,
     ) -> Allowance:
         """What an answer may take behind a prompt of so many tokens (at most).
 
         ``max_tokens``: what the request says. ``held``: what a ledger has granted, and for whom.
+        ``share``: so many such answers are asked for side by side.
         Raises ``BudgetExceeded`` where not even a short answer can be paid.
         """
         self._check(prompt)
-        room, whose = self._room(prompt, max_tokens, held)
+        accounts = list(self._accounts(share))
+        room, whose = self._room(prompt, max_tokens, held, accounts)
         floor = self._floor(room)
         if room is not None and room < (self.bounds.get("output_floor") or 1):
             raise self._exceeded(whose, room)
-        thinking, thought_by, wraps = self._thinking(prompt, room, floor)
+        thinking, thought_by, wraps = self._thinking(prompt, room, floor, accounts)
         get = self.bounds.get
         caps = Caps(
             thinking=thinking,
@@ -145,13 +165,14 @@ class Purse:
 
     # --- parts
 
-    def _accounts(self) -> Iterator[_Account]:
+    def _accounts(self, share: int) -> Iterator[_Account]:
         total, money = self.bounds.get("total"), self.bounds.get("money")
         if total is not None:
-            yield _Account("total", total - self.tokens, 1, 1)
+            yield _Account("total", (total - self._spent.tokens) // share, 1, 1)
         if money is not None and self.rates:
             prompt, completion = self.rates.nano_prompt, self.rates.nano_completion
-            yield _Account("money", int(Decimal(money) * NANO) - self.money, prompt, completion)
+            left = (int(Decimal(money) * NANO) - self._spent.money) // share
+            yield _Account("money", left, prompt, completion)
 
     def _check(self, prompt: int) -> None:
         most, calls = self.bounds.get("prompt"), self.bounds.get("calls")
@@ -163,17 +184,21 @@ class Purse:
                 scope=self.bounds.whose("prompt"),
                 hint="Shorten the messages, or raise prompt.",
             )
-        if calls is not None and self.calls >= calls:
+        if calls is not None and self._spent.calls >= calls:
             raise self._exceeded("calls", 0)
 
     def _room(
-        self, prompt: int, max_tokens: int | None, held: tuple[int, str] | None
+        self,
+        prompt: int,
+        max_tokens: int | None,
+        held: tuple[int, str] | None,
+        accounts: list[_Account],
     ) -> tuple[int | None, str]:
         """The most tokens of completion, and whose limit that is."""
         found: list[tuple[int, str]] = [held] if held else []
         if max_tokens is not None:
             found.append((max_tokens, "max_tokens (request)"))
-        for account in self._accounts():
+        for account in accounts:
             if (most := account.completions(prompt)) is not None:
                 found.append((most, self._named(account.limit)))
         thinking, output = self.bounds.get("thinking"), self.bounds.get("output")
@@ -196,13 +221,15 @@ class Purse:
         grace = max(_LEAST_GRACE, (base or 0) // 10)
         return grace if room is None or base is not None else max(1, min(grace, room // 10))
 
-    def _thinking(self, prompt: int, room: int | None, floor: int) -> tuple[int | None, str, bool]:
+    def _thinking(
+        self, prompt: int, room: int | None, floor: int, accounts: list[_Account]
+    ) -> tuple[int | None, str, bool]:
         """The cap on thinking, whose it is, and whether a second request can be paid."""
         calls = self.bounds.get("calls")
-        wraps = calls is None or self.calls + 2 <= calls
+        wraps = calls is None or self._spent.calls + 2 <= calls
         grace = self._grace(room)
         derived = [] if room is None else [(max(0, room - floor - grace), "output_floor")]
-        for account in self._accounts():
+        for account in accounts:
             most = account.thinking(prompt, floor)
             if most is not None:
                 derived.append((most - grace, self._named(account.limit)))
@@ -219,7 +246,11 @@ class Purse:
 
     def _exceeded(self, whose: str, room: int) -> BudgetExceeded:
         limit = whose.partition(" ")[0]
-        spent = {"total": self.tokens, "calls": self.calls, "money": self.money / NANO}
+        spent = {
+            "total": self._spent.tokens,
+            "calls": self._spent.calls,
+            "money": self._spent.money / NANO,
+        }
         return BudgetExceeded(
             f"There is no room for an answer within {limit}.",
             limit=limit,

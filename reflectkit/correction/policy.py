@@ -1,7 +1,7 @@
 """What is asked next, and when it is enough: generators that know nothing of I/O.
 
-A policy's ``flow`` yields a request, is sent the attempt that came of it, and returns the reply.
-The engine does the awaiting, so one policy serves every colour of caller.
+A policy's ``flow`` yields a request, is sent the attempt that came of it, with the verdicts on it,
+and returns the reply. The engine does the awaiting, so one policy serves every colour of caller.
 """
 
 from __future__ import annotations
@@ -10,12 +10,27 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..messages import FinishReason, Request, Usage
 from ..reply import Attempt, Ending, Reply, Status
+from .judged import is_accepted, why
 
-__all__ = ["ENDINGS", "Policy", "conclude", "is_live", "single"]
+if TYPE_CHECKING:
+    from ..errors import BudgetExceeded
+
+__all__ = [
+    "ENDINGS",
+    "Bound",
+    "Elsewhere",
+    "Flow",
+    "Policy",
+    "Step",
+    "conclude",
+    "cut_short",
+    "is_live",
+    "single",
+]
 
 #: What a backend's finish reason means for the reply.
 ENDINGS: dict[FinishReason, Ending] = {
@@ -28,14 +43,47 @@ ENDINGS: dict[FinishReason, Ending] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The same question, asked of another ``client`` in that one's own mode and words."""
+
+    client: Any
+
+
+#: What a policy may yield: a request; several, which are asked side by side and answered by as many
+#: attempts in their order; or a question to another client.
+Step = Request | tuple[Request, ...] | Elsewhere
+Flow = Generator[Step, Any, Reply]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """What a policy may cost at most. None: it is not bounded by the policy itself.
+
+    ``attempts``: answers. ``added``: tokens that a retry's prompt may have beyond the first one's.
+    """
+
+    attempts: int | None
+    added: int = 0
+
+    def tokens(self, prompt: int, max_tokens: int) -> int | None:
+        """Of all attempts together, where one prompt has ``prompt`` tokens at most and one answer
+        ``max_tokens``."""
+        if self.attempts is None:
+            return None
+        return self.attempts * (prompt + max_tokens) + max(0, self.attempts - 1) * self.added
+
+
 class Policy(Protocol):
     """Decides the next request from the attempts so far.
 
     An optional attribute ``live`` says whether the first attempt's answer is always the reply's,
     so that its text may be shown as final while it comes. Without it the answer waits for the end.
+    An optional method ``bound(request)`` gives the ``Bound``. Where no further attempt can be paid,
+    ``BudgetExceeded`` is thrown into ``flow``, which may still return a reply.
     """
 
-    def flow(self, request: Request, /) -> Generator[Request, Attempt, Reply]:
+    def flow(self, request: Request, /) -> Flow:
         """Yield requests, be sent their attempts, return the reply."""
         ...
 
@@ -44,9 +92,12 @@ class Policy(Protocol):
 class _Single:
     live: ClassVar[bool] = True
 
-    def flow(self, request: Request, /) -> Generator[Request, Attempt, Reply]:
+    def flow(self, request: Request, /) -> Flow:
         attempt = yield request
-        return conclude([attempt], attempt)
+        return conclude([attempt], attempt, "accepted" if is_accepted(attempt) else "unverified")
+
+    def bound(self, request: Request, /) -> Bound:
+        return Bound(attempts=1)
 
 
 def single() -> Policy:
@@ -64,10 +115,18 @@ def is_live(policy: Policy) -> bool:
     return bool(getattr(policy, "live", False))
 
 
-def conclude(attempts: Sequence[Attempt], best: Attempt, status: Status = "unverified") -> Reply:
+def conclude(
+    attempts: Sequence[Attempt],
+    best: Attempt,
+    status: Status = "unverified",
+    *,
+    stopped_by: str = "",
+    because: str = "",
+) -> Reply:
     """The reply that presents ``best`` and accounts for all ``attempts``."""
     if best.wrap == "unanswered" and status == "unverified":
         status = "deadline" if best.cut == "seconds" else "budget"
+    filtered = "content_filter" if best.finish == "content_filter" else ""
     return Reply(
         transcript=best.transcript,
         attempts=tuple(attempts),
@@ -75,5 +134,13 @@ def conclude(attempts: Sequence[Attempt], best: Attempt, status: Status = "unver
         model=best.model,
         ending=_ending(best),
         status=status,
-        stopped_by="content_filter" if best.finish == "content_filter" else best.bound_by,
+        stopped_by=stopped_by or filtered or best.bound_by,
+        chosen=best.number,
+        because=because or why(best),
     )
+
+
+def cut_short(attempts: Sequence[Attempt], best: Attempt, error: BudgetExceeded) -> Reply:
+    """The reply where no further attempt could be paid."""
+    status: Status = "deadline" if error.limit == "seconds" else "budget"
+    return conclude(attempts, best, status, stopped_by=f"{error.limit} ({error.scope})")

@@ -29,9 +29,10 @@ FLOORS = (
         "machines",
         (
             "protocol",
+            "values",
+            "conversation",
             "budget",
             "correction",
-            "conversation",
             "reading",
             "visibility",
             "display",
@@ -39,7 +40,7 @@ FLOORS = (
         pure=True,
     ),
     Floor("edges", ("models", "counters", "backends", "ledgers", "verify")),
-    Floor("engine and front", ("_log", "modes", "options", "take", "spending", "engine", "stream", "client", "sync")),
+    Floor("engine and front", ("_log", "modes", "options", "take", "spending", "parade", "engine", "stream", "client", "sync")),
     Floor("tools", ("testing", "compare", "tuning", "probe", "cli", "__main__")),
 )
 

@@ -1,0 +1,336 @@
+"""The usual policies. Each is a value; ``then`` puts one after another; your own is a generator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from ..errors import BudgetExceeded, ConfigurationError
+from ..values import value_key
+from . import stop
+from .feedback import ADDED, fresh, lessons, revision
+from .judged import best_of_all, failed, is_accepted, is_rejected
+from .policy import Bound, Elsewhere, Flow, Policy, conclude, cut_short
+from .stop import Check, State, rule
+
+if TYPE_CHECKING:
+    from ..messages import Request
+    from ..reply import Attempt, Reply, Status
+
+__all__ = [
+    "BestOf",
+    "Escalate",
+    "Redraw",
+    "Restart",
+    "RetryInvalid",
+    "Revise",
+    "Then",
+    "Vote",
+    "bound_of",
+]
+
+#: how freely another draft is drawn where the request is greedy
+_FREELY: Final = 0.7
+_THREE: Final = stop.attempts(3)
+
+Again = Callable[["Request", Sequence["Attempt"]], "Request | None"]
+
+
+def _loop(request: Request, until: Check, again: Again) -> Flow:
+    """Ask until an answer is accepted, a rule says stop, or nobody can tell what is wrong."""
+    ends, done = rule(until), list[Any]()
+    step: Request | None = request
+    while step is not None:
+        try:
+            done.append((yield step))
+        except BudgetExceeded as error:
+            if not done:
+                raise
+            return cut_short(done, best_of_all(done), error)
+        if is_accepted(done[-1]):
+            return conclude(done, done[-1], "accepted")
+        if not is_rejected(done[-1]):
+            break
+        if reason := ends(State(tuple(done))):
+            return conclude(done, best_of_all(done), "exhausted", stopped_by=reason)
+        step = again(request, done)
+    best = best_of_all(done)
+    return conclude(done, best, "exhausted" if is_rejected(best) else "unverified")
+
+
+@dataclass(frozen=True, slots=True)
+class _Looping:
+    """What the looping policies share: when they stop, and what that bounds."""
+
+    stop: Check = field(default=_THREE)
+
+    def bound(self, request: Request, /) -> Bound:
+        """What it may cost at most."""
+        return Bound(attempts=rule(self.stop).most, added=ADDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Redraw(_Looping):
+    """A rejected answer is asked for again, as if for the first time.
+
+    Nothing is said of what was wrong: each draft is independent. ``temperature``: at least this for
+    the later ones, since a greedy model would only repeat itself.
+    """
+
+    temperature: float | None = _FREELY
+
+    def flow(self, request: Request, /) -> Flow:
+        """See ``Policy``."""
+        return _loop(
+            request,
+            self.stop,
+            lambda first, done: fresh(first, len(done), temperature=self.temperature),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Revise(_Looping):
+    """A rejected answer goes back as a turn, with what is wrong with it, to be put right.
+
+    Each retry begins at the question: it carries the last draft's output and the feedback on it,
+    not what came before (Self-Refine, Madaan et al. 2023, with feedback from verifiers).
+    """
+
+    def flow(self, request: Request, /) -> Flow:
+        """See ``Policy``."""
+        return _loop(
+            request, self.stop, lambda first, done: revision(first, done[-1], failed(done[-1]))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RetryInvalid(_Looping):
+    """As ``Revise``, but only what is invalid is sent back: wrong in form, by a schema's or the
+    protocol's verdict. An answer that is wrong in content ends it."""
+
+    def flow(self, request: Request, /) -> Flow:
+        """See ``Policy``."""
+        return _loop(request, self.stop, _invalid_again)
+
+
+def _invalid_again(first: Request, done: Sequence[Attempt]) -> Request | None:
+    invalid = [v for v in failed(done[-1]) if v.by == "schema" or v.name == "protocol"]
+    return revision(first, done[-1], invalid) if invalid else None
+
+
+@dataclass(frozen=True, slots=True)
+class Restart(_Looping):
+    """A rejected answer is forgotten: the question is asked afresh, with short lessons from what
+    went wrong (Reflexion, Shinn et al. 2023, with lessons from verifiers)."""
+
+    temperature: float | None = _FREELY
+
+    def flow(self, request: Request, /) -> Flow:
+        """See ``Policy``."""
+        return _loop(request, self.stop, self._again)
+
+    def _again(self, first: Request, done: Sequence[Attempt]) -> Request:
+        return lessons(fresh(first, len(done), temperature=self.temperature), done)
+
+
+@dataclass(frozen=True, slots=True)
+class BestOf:
+    """``n`` drafts; the one that verifiers or a judge grade highest is the reply.
+
+    They are asked ``at_once`` at a time, and no more once one is accepted.
+    """
+
+    n: int = 4
+    at_once: int = 1
+    temperature: float | None = _FREELY
+
+    def __post_init__(self) -> None:
+        _check_draws(self.n, self.at_once)
+
+    def bound(self, request: Request, /) -> Bound:
+        """What it may cost at most."""
+        return Bound(attempts=self.n)
+
+    def flow(self, request: Request, /) -> Flow:
+        """See ``Policy``."""
+        done: list[Attempt] = []
+        while len(done) < self.n:
+            step = _drafts(request, len(done), min(self.at_once, self.n - len(done)), self)
+            try:
+                done += yield step
+            except BudgetExceeded as error:
+                if not done:
+                    raise
+                return cut_short(done, best_of_all(done), error)
+            if any(map(is_accepted, done)):
+                break
+        best = best_of_all(done)
+        status: Status = "accepted" if is_accepted(best) else "exhausted"
+        if not any(v.ok is not None or v.score is not None for a in done for v in a.verdicts):
+            status = "kept_first"
+        return conclude(done, best, status, stopped_by="" if status == "accepted" else "attempts")
+
+
+@dataclass(frozen=True, slots=True)
+class Vote:
+    """Self-consistency (Wang et al. 2022): up to ``n`` drafts, and the value that most come to.
+
+    Answers are compared by ``key``. Drafts that a verifier rejects have no vote, unless all are
+    rejected. It stops as soon as the leader is ahead for certain, or, from ``least`` drafts on,
+    with the probability ``sure`` (Adaptive-Consistency, Aggarwal et al. 2023: the leader against
+    the runner-up under a Beta distribution). ``at_once``: drafts asked for side by side.
+    """
+
+    n: int = 9
+    at_once: int = 1
+    least: int = 2
+    sure: float = 0.95
+    temperature: float | None = _FREELY
+    key: Callable[[str], Hashable | None] = value_key
+
+    def __post_init__(self) -> None:
+        _check_draws(self.n, self.at_once)
+
+    def bound(self, request: Request, /) -> Bound:
+        """What it may cost at most."""
+        return Bound(attempts=self.n)
+
+    def flow(self, request: Request, /) -> Flow:
+        """See ``Policy``."""
+        done: list[Attempt] = []
+        while len(done) < self.n:
+            step = _drafts(request, len(done), min(self.at_once, self.n - len(done)), self)
+            try:
+                done += yield step
+            except BudgetExceeded as error:
+                if not done:
+                    raise
+                return cut_short(done, self._winner(done)[0], error)
+            if self._settled(done):
+                break
+        best, votes, of = self._winner(done)
+        if not votes:
+            return conclude(done, best, "exhausted", stopped_by="attempts")
+        return conclude(done, best, "voted", because=f"{votes} of {of} drafts agree")
+
+    def _counts(self, done: Sequence[Attempt]) -> dict[Hashable, list[Attempt]]:
+        voters = [a for a in done if not is_rejected(a)] or list(done)
+        found: dict[Hashable, list[Attempt]] = {}
+        for attempt in voters:
+            value = self.key(attempt.transcript.output)
+            if value is not None:
+                found.setdefault(value, []).append(attempt)
+        return found
+
+    def _winner(self, done: Sequence[Attempt]) -> tuple[Attempt, int, int]:
+        """The first draft of the largest group, its votes, and how many were cast."""
+        groups = self._counts(done)
+        if not groups:
+            return best_of_all(done), 0, 0
+        largest = max(groups.values(), key=len)
+        return largest[0], len(largest), sum(map(len, groups.values()))
+
+    def _settled(self, done: Sequence[Attempt]) -> bool:
+        sizes = sorted((len(g) for g in self._counts(done).values()), reverse=True)
+        first, second = (*sizes, 0, 0)[:2]
+        if first - second > self.n - len(done):
+            return True
+        return len(done) >= self.least and _leads(first, second) >= self.sure
+
+
+def _leads(first: int, second: int) -> float:
+    """The probability that the leader is more than half of the two, from their counts: that a
+    Beta(first + 1, second + 1) variable is above 1/2, as a sum of binomial terms."""
+    from math import comb
+
+    n = first + second + 1
+    return sum(comb(n, k) for k in range(first + 1)) / 2**n
+
+
+def _drafts(request: Request, done: int, count: int, policy: BestOf | Vote) -> tuple[Request, ...]:
+    """``count`` independent requests; the very first one is as it was asked."""
+    numbers = range(done, done + count)
+    return tuple(
+        fresh(request, i, temperature=policy.temperature) if i else request for i in numbers
+    )
+
+
+def _check_draws(n: int, at_once: int) -> None:
+    if n < 1 or at_once < 1:
+        raise ConfigurationError(f"n is {n} and at_once {at_once}.", hint="Both must be 1 or more.")
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """``first``; and ``second`` where that was not accepted. The better reply is kept."""
+
+    first: Policy
+    second: Policy
+
+    def bound(self, request: Request, /) -> Bound:
+        """What both may cost at most."""
+        one, two = bound_of(self.first, request), bound_of(self.second, request)
+        known = one.attempts is not None and two.attempts is not None
+        return Bound(
+            attempts=(one.attempts or 0) + (two.attempts or 0) if known else None,
+            added=max(one.added, two.added),
+        )
+
+    def flow(self, request: Request, /) -> Flow:
+        """See ``Policy``."""
+        reply = yield from self.first.flow(request)
+        if reply.status in ("accepted", "budget", "deadline"):
+            return reply
+        try:
+            more = yield from self.second.flow(request)
+        except BudgetExceeded as error:
+            return cut_short(reply.attempts, reply.attempt, error)
+        return _better(reply, more)
+
+
+def _better(reply: Reply, more: Reply) -> Reply:
+    best = best_of_all([reply.attempt, more.attempt])
+    chosen = more if best is more.attempt else reply
+    attempts = (*reply.attempts, *more.attempts)
+    return replace(chosen, attempts=attempts, usage=reply.usage + more.usage)
+
+
+@dataclass(frozen=True, slots=True)
+class Escalate:
+    """``first``; where that is not accepted, another ``client`` answers, ``times`` at most: from
+    prompted to trained, from small to large."""
+
+    first: Policy
+    client: Any
+    times: int = 1
+
+    def bound(self, request: Request, /) -> Bound:
+        """What it may cost at most, in attempts; the other client's prompts are its own."""
+        one = bound_of(self.first, request)
+        known = one.attempts is not None
+        return Bound(attempts=(one.attempts or 0) + self.times if known else None, added=one.added)
+
+    def flow(self, request: Request, /) -> Flow:
+        """See ``Policy``."""
+        reply = yield from self.first.flow(request)
+        done = list(reply.attempts)
+        for _ in range(self.times):
+            if reply.status in ("accepted", "voted", "deadline"):
+                return reply
+            try:
+                done.append((yield Elsewhere(self.client)))
+            except BudgetExceeded as error:
+                return cut_short(done, reply.attempt, error)
+            last = done[-1]
+            best = last if not is_rejected(last) else best_of_all([reply.attempt, last])
+            status: Status = "accepted" if is_accepted(best) else "exhausted"
+            reply = conclude(done, best, status, stopped_by="" if status == "accepted" else "times")
+        return reply
+
+
+def bound_of(policy: Policy, request: Request) -> Bound:
+    """The policy's bound; of one that gives none, that it has none."""
+    bound = getattr(policy, "bound", None)
+    found = bound(request) if callable(bound) else None
+    return found if isinstance(found, Bound) else Bound(attempts=None)
