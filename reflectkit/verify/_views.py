@@ -89,16 +89,13 @@ def _aligned(region: str, offset: int, text: str) -> list[tuple[int, int, int]]:
     runs: list[tuple[int, int, int]] = []
     at, done = 0, 0
     for tag in [*_TAG.finditer(region), None]:
-        start = tag.start() if tag else len(region)
-        piece = region[at:start]
-        if done == 0:
-            piece = piece.lstrip()
-        piece = piece[: len(text) - done]
-        if piece and text.startswith(piece, done):
-            runs.append((done, offset + start - len(region[at:start]) + region[at:start].find(piece), len(piece)))
-            done += len(piece)
-        at = start if tag is None else tag.end()
-        if tag and text.startswith(tag.group(), done):  # a tag that is text
-            runs.append((done, offset + tag.start(), len(tag.group())))
-            done += len(tag.group())
+        end = tag.start() if tag else len(region)
+        if not done:
+            at = end - len(region[at:end].lstrip())
+        for start, stop in [(at, end), tag.span() if tag else (end, end)]:
+            length = min(stop - start, len(text) - done)
+            if length > 0 and text.startswith(region[start : start + length], done):
+                runs.append((done, offset + start, length))
+                done += length
+        at = tag.end() if tag else end
     return runs
