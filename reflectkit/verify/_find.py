@@ -37,7 +37,7 @@ def candidates(text: str) -> list[Found]:
     last, longer ones first.
     """
     whole = _whole(text)
-    if whole is not None and whole.fault is None:
+    if whole is not None:
         return [whole]
     fenced = [f for start, end in _fences(text) if (f := _read(text, start, end)) is not None]
     bare = _between(text)
@@ -45,7 +45,7 @@ def candidates(text: str) -> list[Found]:
     good = [f for f in every.values() if f.fault is None]
     inside = {f.start for f in fenced}
     good.sort(key=lambda f: (f.start not in inside, -f.start))
-    bad = [f for f in [*every.values(), *([whole] if whole else [])] if f.fault is not None]
+    bad = [f for f in every.values() if f.fault is not None]
     bad.sort(key=lambda f: f.start - f.end)
     return [*good[:MOST], *bad[:1]]
 
@@ -59,7 +59,7 @@ def _whole(text: str) -> Found | None:
         return Found(start=start, end=end, value=json.loads(text))
     except (ValueError, RecursionError):
         found = _read(text, start, end)
-    complete = found is not None and _blank(text, found.end) >= end
+    complete = found is not None and found.fault is None and _blank(text, found.end) >= end
     return found if complete else None
 
 

@@ -127,18 +127,12 @@ class _Typed:
     def __call__(self, value: Any) -> tuple[Any, list[Problem]]:
         from pydantic import ValidationError
 
-        try:
-            return self._adapter.validate_python(value), []
-        except ValidationError:
-            pass
-        except Exception as error:  # noqa: BLE001  # validators are the user's own
-            return None, [_broken(error)]
-        # Once more from text: in JSON, unlike in Python, a date is a string in strict types too.
+        # From text: in JSON, unlike in Python, a date is a string in strict types too.
         try:
             return self._adapter.validate_json(json.dumps(value)), []
         except ValidationError as error:
             return None, list(_problems(error, value))
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  # validators are the user's own
             return None, [_broken(error)]
 
 
