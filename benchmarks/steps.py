@@ -32,7 +32,8 @@ RUNS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verificatio
 NOTE = re.compile(r"<<[^<>\n]*>>")
 NOTED = re.compile(r"<<[^<>\n=]*=(-?[\d.]+)>>\s*\$?(-?[\d,]*\.?\d+)(?![\d,]*[%/\d])")
 PLAIN = re.compile(
-    r"(?:^|[A-WYZa-wyz]\s+|[:;]\s+)([$\d(][\d$,.+*/()x -]{0,60}[\d)])\s*=\s*\$?(-?\d[\d,]*(?:\.\d+)?)"
+    r"(?:^|[A-WYZa-wyz]\s+|[:;]\s+)([$\d(][\d$,.+*/()x -]{0,60}[\d)])"
+    r"\s*=\s*\$?(-?\d[\d,]*(?:\.\d+)?)"
     r"(?=\.?(?:$|\s(?!\s*[-+*/(]|x\s|times|percent|million)))",
     re.MULTILINE,
 )

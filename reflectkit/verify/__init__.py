@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .partial import Partial, PartialJSON
     from .protocol import WellFormed
     from .regex import Matches
-    from .run import run
+    from .running import run
     from .schema import Schema
     from .steps import Statement, Steps, statements
     from .words import Length, LetterCount
@@ -63,7 +63,7 @@ _LATE: Final = {
     "WellFormed": "protocol",
     "named": "callables",
     "read_number": "numeric",
-    "run": "run",
+    "run": "running",
     "runnable": "callables",
     "statements": "steps",
     "tally": "agree",

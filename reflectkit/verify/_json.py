@@ -202,7 +202,9 @@ class Machine:
         if word := _WORD.match(piece, at):
             self._word += word.group()
             if len(self._word) > LONGEST_WORD:
-                return self._fail(word.end(), f"a word of at most {LONGEST_WORD} characters", "more")
+                return self._fail(
+                    word.end(), f"a word of at most {LONGEST_WORD} characters", "more"
+                )
             return word.end()
         if self._is_key:
             return self._end_key_word(at)

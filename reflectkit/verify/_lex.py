@@ -52,7 +52,8 @@ _TOKEN: Final = re.compile(
       (?P<end>  ^[ \t]*(?:[-*•+]|\(?\d{1,3}[.)])[ \t]+      # the marker of a list
               | </?[A-Za-z][^<>\n]{0,255}> )
     | (?P<calc> <<[^<>\n]{0,300}>> )                         # a calculator's own note
-    | (?P<skip> [ \t\r\u00a0\u202f\u2009]+ | \\[,;:!\ ] | & | \\(?:left|right|quad|qquad)(?![A-Za-z])
+    | (?P<skip> [ \t\r\u00a0\u202f\u2009]+ | \\[,;:!\ ] | &
+              | \\(?:left|right|quad|qquad)(?![A-Za-z])
               | (?:\n|\\\\)(?=[\s&]{0,8}(?:=|≈|\\approx)) )
     | (?P<line> \n | \\\\ )
     | (?P<bad>  \d+(?::\d+)+ | [√∛∑∫°] | \\sqrt )

@@ -17,17 +17,16 @@ __all__ = ["Number", "Which", "numbers", "read_number"]
 Which = Literal["auto", "boxed", "first", "last"]
 
 MOST_DIGITS: Final = 400
-_SMALL: Final = {
-    word: n
-    for n, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
-        " fifteen sixteen seventeen eighteen nineteen".split()
-    )
-}
+_UNDER_TWENTY: Final = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+    "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen",
+    "nineteen",
+)  # fmt: skip
+_SMALL: Final = {word: n for n, word in enumerate(_UNDER_TWENTY)}
 _TENS: Final = {
-    word: 10 * n
-    for n, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
-}
+    "twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70,
+    "eighty": 80, "ninety": 90,
+}  # fmt: skip
 _BIG: Final = {name: int(SCALES[name]) for name in ("thousand", "million", "billion", "trillion")}
 _WORDS: Final = "|".join([*_TENS, *sorted(_SMALL, key=len, reverse=True), "hundred", *_BIG])
 _DIGITS: Final = r"\d+(?:[.,'’\u00a0\u202f]\d+)*|\.\d+"

@@ -6,20 +6,16 @@ reading of right arithmetic is worse than a wrong statement that is passed over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Final
 
 from ._lex import Token
-from ._units import CURRENCIES, SCALES, UNITS, dimension, singular
+from ._segment import Segment
+from ._units import CURRENCIES, SCALES, UNITS, singular
 
-__all__ = ["Segment", "chains", "value_of"]
+__all__ = ["chains"]
 
-#: What is not computed: longer expressions, larger powers and larger numbers.
-MOST_TOKENS: Final = 120
-MOST_POWER: Final = 64
-MOST_BITS: Final = 4096
 _UNIT_WORDS: Final = 3
 
 _SAID: Final = {"plus": "+", "minus": "-", "times": "*"}
@@ -31,7 +27,8 @@ _FILLERS: Final = _ABOUT | {"exactly", "only", "just", "equal", "to", "still", "
 _NO_UNIT: Final = _EQUALS | {
     *_SAID, *_SAID_BY, "of", "and", "or", "so", "then", "which", "that", "are", "was", "were",
     "has", "have", "had", "because", "since", "with", "for", "if", "but", "gets", "he", "she",
-    "they", "it", "we", "from", "per", "every", "each", "than", "am", "pm", "percent", "mod", "remainder", "to",
+    "they", "it", "we", "from", "per", "every", "each", "than", "am", "pm", "percent",
+    "mod", "remainder", "to",
 }  # fmt: skip
 #: Words before an expression that take part in it.
 _TAKES_PART: Final = {
@@ -57,46 +54,6 @@ _CHANGES: Final = {
 _AMOUNTS: Final = {
     "total", "cost", "price", "amount", "profit", "sum", "score", "distance", "weight", "payment",
 }  # fmt: skip
-
-
-@dataclass(slots=True)
-class Segment:
-    """One expression of a chain. ``doubtful``: it may mean something else."""
-
-    tokens: list[Token] = field(default_factory=list)
-    units: set[str] = field(default_factory=set)
-    doubtful: bool = False
-    about: bool = False
-    said: int = 0
-
-    @property
-    def start(self) -> int:
-        return self.tokens[0].start
-
-    @property
-    def end(self) -> int:
-        return self.tokens[-1].end
-
-    @property
-    def operates(self) -> bool:
-        """It computes something."""
-        return any(t.kind == "op" and t.text != "neg" for t in self.tokens)
-
-    @property
-    def head(self) -> Segment:
-        """Its first number alone, as in ``5 + 3 = 8 * 2`` where somebody went on from 8."""
-        signs = 1 if self.tokens[0].text == "neg" else 0
-        return Segment(tokens=self.tokens[: signs + 1])
-
-    @property
-    def literal(self) -> Token | None:
-        """Its number, if it is nothing else (but for a sign and a percent mark)."""
-        found = [t for t in self.tokens if t.text != "neg" and t.kind != "percent"]
-        return found[0] if len(found) == 1 and found[0].kind == "number" else None
-
-    @property
-    def percents(self) -> bool:
-        return any(t.kind == "percent" for t in self.tokens)
 
 
 def chains(tokens: Iterable[Token]) -> Iterator[list[Segment]]:
@@ -226,7 +183,9 @@ class _Reader:
             slash, below = self._peek(1), self._peek(2)
             if following.value.denominator > 1:
                 self._mixed(token, following.value, 1, following.end)
-            elif _is_slash(slash, following) and below is not None and below.value > following.value:
+            elif (
+                _is_slash(slash, following) and below is not None and below.value > following.value
+            ):
                 self._mixed(token, following.value / below.value, 3, below.end)
         elif following.start == token.end:
             self._glued(token, following)
@@ -425,7 +384,9 @@ class _Reader:
             if word is None or word.kind != "word" or token is None:
                 return
             name = word.text.lower()
-            now.doubtful |= (i == 0 and name == "of") or i < 2 and (name in _CHANGES or singular(name) in SCALES)
+            now.doubtful |= (i == 0 and name == "of") or (
+                i < 2 and (name in _CHANGES or singular(name) in SCALES)
+            )
             if singular(name) in UNITS:
                 now.units.add(singular(name))
 
@@ -436,88 +397,3 @@ def _taints(token: Token | None) -> bool:
 
 def _is_slash(slash: Token | None, above: Token) -> bool:
     return slash is not None and slash.text == "/" and slash.start == above.end
-
-
-def dimensions(segment: Segment) -> dict[str, set[str]]:
-    """The units that the segment names, by what they measure."""
-    found: dict[str, set[str]] = {}
-    for unit in segment.units:
-        if kind := dimension(unit):
-            found.setdefault(kind, set()).add(singular(unit))
-    return found
-
-
-_RANK: Final = {"+": 1, "-": 1, "*": 2, "/": 2, "neg": 3, "^": 4}
-
-
-def value_of(
-    segment: Segment, *, percent: int = 100, known: Mapping[Fraction, Fraction] | None = None
-) -> Fraction | None:
-    """The exact value; None where there is none, or where it would be too large.
-
-    ``percent``: what a percent mark divides by. ``known``: the exact values of rounded numbers.
-    """
-    if len(segment.tokens) > MOST_TOKENS:
-        return None
-    values: list[Fraction] = []
-    signs: list[str] = []
-    try:
-        for token in segment.tokens:
-            _shift(token, values, signs, percent, known or {})
-        while signs:
-            _reduce(values, signs)
-    except (ArithmeticError, IndexError):
-        return None
-    return values[0] if len(values) == 1 else None
-
-
-def _shift(
-    token: Token,
-    values: list[Fraction],
-    signs: list[str],
-    percent: int,
-    known: Mapping[Fraction, Fraction],
-) -> None:
-    if token.kind == "number":
-        values.append(known.get(token.value, token.value))
-    elif token.kind == "percent":
-        values[-1] /= percent
-    elif token.kind == "open":
-        signs.append("(")
-    elif token.kind == "close":
-        while signs[-1] != "(":
-            _reduce(values, signs)
-        signs.pop()
-    else:
-        # A sign before an operand waits for it, and powers group from the right.
-        while token.text not in ("neg", "^") and signs and _RANK.get(signs[-1], 0) >= _RANK[token.text]:
-            _reduce(values, signs)
-        signs.append(token.text)
-
-
-def _reduce(values: list[Fraction], signs: list[str]) -> None:
-    sign = signs.pop()
-    right = values.pop()
-    if sign == "neg":
-        values.append(-right)
-        return
-    left = values.pop()
-    if sign == "^":
-        values.append(_power(left, right))
-    else:
-        values.append(
-            left + right if sign == "+" else left - right if sign == "-"
-            else left * right if sign == "*" else left / right
-        )  # fmt: skip
-    size = max(values[-1].numerator.bit_length(), values[-1].denominator.bit_length())
-    if size > MOST_BITS:
-        raise OverflowError
-
-
-def _power(base: Fraction, exponent: Fraction) -> Fraction:
-    if exponent.denominator != 1 or abs(exponent) > MOST_POWER:
-        raise OverflowError
-    size = max(base.numerator.bit_length(), base.denominator.bit_length())
-    if size * abs(exponent) > MOST_BITS:
-        raise OverflowError
-    return base ** int(exponent)

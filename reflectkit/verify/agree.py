@@ -112,14 +112,22 @@ def _amount(text: str) -> Key | None:
     found = read_number(text)
     if found is None or (len(text.split()) > _FEW_WORDS and not _says_which(text, found)):
         return None
-    return ("number", found.value, found.unit if found.unit not in ("dollar", "euro", "gbp") else "")
+    return (
+        "number",
+        found.value,
+        found.unit if found.unit not in ("dollar", "euro", "gbp") else "",
+    )
 
 
 def _says_which(text: str, found: Number) -> bool:
     """Whether a long answer makes clear which number it is: by words, a box, or having one only."""
     first = next(iter(numbers(text)), None)
     only = first is not None and read_number(text, "last") == first
-    return only or found.start != getattr(read_number(text, "last"), "start", None) or "\\boxed" in text
+    return (
+        only
+        or found.start != getattr(read_number(text, "last"), "start", None)
+        or "\\boxed" in text
+    )
 
 
 class Agrees:

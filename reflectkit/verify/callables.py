@@ -14,12 +14,14 @@ from ..reply import Draft, Verdict, VerdictBy
 __all__ = ["Judgement", "Verifier", "name_of", "named", "runnable", "verdicts_of"]
 
 #: What a verifier may return; None means that it cannot tell.
-Judgement: TypeAlias = Verdict | bool | None | Sequence[Verdict | bool | None]
+Judgement: TypeAlias = Verdict | bool | Sequence[Verdict | bool | None] | None
 #: Any callable, sync or async, from a draft to a judgement.
 Verifier: TypeAlias = Callable[[Draft], Judgement | Awaitable[Judgement]]
 
 _YES: Final = {"yes", "y", "true", "pass", "passed", "ok", "correct", "valid", "accept", "accepted"}
-_NO: Final = {"no", "n", "false", "fail", "failed", "incorrect", "wrong", "invalid", "reject", "rejected"}  # fmt: skip
+_NO: Final = {
+    "no", "n", "false", "fail", "failed", "incorrect", "wrong", "invalid", "reject", "rejected",
+}  # fmt: skip
 _OK_KEYS, _WHY_KEYS = ("ok", "passed", "valid"), ("feedback", "reason", "reasoning", "comment")
 
 
@@ -65,11 +67,13 @@ def _verdict(one: object, name: str) -> Verdict:
     if isinstance(one, Verdict):
         return one if one.name else replace(one, name=name)
     if one is None or isinstance(one, bool):
-        return Verdict(ok=one, name=name, feedback=f"The check {name} failed." if one is False else "")
+        return Verdict(
+            ok=one, name=name, feedback=f"The check {name} failed." if one is False else ""
+        )
     return _unknown(
         name,
-        f"It returned {type(one).__name__}, which is no verdict: return a Verdict, a bool, None or a "
-        "list of these.",
+        f"It returned {type(one).__name__}, which is no verdict: return a Verdict, a bool, None "
+        "or a list of these.",
     )
 
 

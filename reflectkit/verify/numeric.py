@@ -118,4 +118,5 @@ def _allowance(expected: Fraction | None, tolerance: float, relative: float) -> 
         if not 0 <= value < math.inf:
             raise ConfigurationError(f"{name} is {value!r}.", hint="Give a number from 0 up.")
     share = Fraction(repr(float(relative))) or Fraction(1, 10**9)
-    return max(Fraction(repr(float(tolerance))), share * abs(expected or 0))
+    size = abs(expected) if expected is not None else Fraction(0)
+    return max(Fraction(repr(float(tolerance))), share * size)

@@ -5,7 +5,18 @@ from __future__ import annotations
 import re
 import types
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Final, Generic, TypeVar, Union, cast, get_args, get_origin
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    Generic,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+)
 
 from ..errors import ConfigurationError
 from ._json import Machine, Repair
@@ -59,10 +70,7 @@ class PartialJSON:
         """Read the next piece; ``value`` as it is then. What follows the value is ignored."""
         at = 0
         while at < len(piece) and not self.complete:
-            if self._machine is None:
-                at = self._begin(piece, at)
-            else:
-                at = self._go_on(piece, at)
+            at = self._begin(piece, at) if self._machine is None else self._go_on(piece, at)
         self._length += len(piece)
         return self.value
 
@@ -142,7 +150,9 @@ def _adapter(type_: Any) -> TypeAdapter[Any]:
         ) from error
 
 
-def _fill(type_: Any, value: Any, growing: set[int], adapter: TypeAdapter[Any] | None = None) -> Any:
+def _fill(
+    type_: Any, value: Any, growing: set[int], adapter: TypeAdapter[Any] | None = None
+) -> Any:
     """``value`` as ``type_``: validated if it is complete, else as far as that is possible."""
     if id(value) not in growing:
         return _valid(adapter or type_, value)
@@ -213,9 +223,15 @@ def _model(type_: Any) -> type[BaseModel] | None:
 def _construct(model: type[BaseModel], value: dict[str, Any], growing: set[int]) -> BaseModel:
     known: dict[str, Any] = {}
     for name, field in model.model_fields.items():
-        key = next((k for k in _spellings(name, field.alias, field.validation_alias) if k in value), None)
+        key = next(
+            (k for k in _spellings(name, field.alias, field.validation_alias) if k in value), None
+        )
         if key is not None:
-            whole = Annotated[(field.annotation, *field.metadata)] if field.metadata else field.annotation
+            whole = (
+                Annotated[(field.annotation, *field.metadata)]
+                if field.metadata
+                else field.annotation
+            )
             known[name] = _fill(whole, value[key], growing)
         elif field.is_required():
             known[name] = None

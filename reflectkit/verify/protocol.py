@@ -43,11 +43,12 @@ class WellFormed:
     inline: ClassVar = True
 
     def __init__(self, *, forgive: Collection[IssueKind] = (), name: str = "well_formed") -> None:
-        unknown = set(forgive) - set(get_args(IssueKind))
+        known: tuple[str, ...] = get_args(IssueKind)
+        unknown = [str(kind) for kind in forgive if kind not in known]
         if isinstance(forgive, str) or unknown:
             raise ConfigurationError(
-                f"No kind of issue is called {', '.join(sorted(map(repr, unknown or {forgive})))}.",
-                hint=f"Forgive some of {', '.join(get_args(IssueKind))}.",
+                f"No kind of issue is called {', '.join(sorted(map(repr, unknown)))}.",
+                hint=f"Forgive a list of some of {', '.join(known)}.",
             )
         self.name = name
         self._forgiven = frozenset(forgive)

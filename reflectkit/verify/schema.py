@@ -1,4 +1,4 @@
-"""Structured output: the JSON in an answer, mended where that is safe, validated, errors located."""
+"""Structured output: the JSON in an answer, mended where safe, validated, its errors located."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Any, ClassVar, Final
 from ..errors import ConfigurationError
 from ..reply import Draft, Verdict
 from ._find import Found, candidates, located
-
 from ._views import Part, View, checked_part, view
 from .partial import _adapter
 
@@ -103,7 +102,7 @@ class Schema:
     def _unread(self, readings: list[Found], shown: View) -> Verdict:
         if not readings or readings[0].fault is None:
             return self._failed(
-                f"There is no JSON in the {self._section}. Answer with JSON that fits {self._label}.",
+                f"There is no JSON in the {self._section}. Give JSON that fits {self._label}.",
                 *shown.span(0, len(shown.text)),
             )
         fault = readings[0].fault
@@ -137,7 +136,9 @@ class _Typed:
 
 
 def _broken(error: Exception) -> Problem:
-    return Problem(path=(), message=f"the check failed with {type(error).__name__}: {str(error)[:200]}")
+    return Problem(
+        path=(), message=f"the check failed with {type(error).__name__}: {str(error)[:200]}"
+    )
 
 
 def _problems(error: Any, value: Any) -> Iterable[Problem]:
@@ -166,12 +167,10 @@ def _path(loc: Iterable[str | int], value: Any) -> Path:
     path: list[str | int] = []
     for step in loc:
         inside = isinstance(value, dict) and step in value
-        inside = inside or (
-            isinstance(value, list) and isinstance(step, int) and step < len(value)
-        )
+        inside = inside or (isinstance(value, list) and isinstance(step, int) and step < len(value))
         if inside:
             path.append(step)
-            value = value[step]  # type: ignore[index]
+            value = value[step]
     return tuple(path)
 
 
@@ -196,11 +195,15 @@ class _Json:
 
     def __call__(self, value: Any) -> tuple[Any, list[Problem]]:
         try:
-            errors = sorted(self._validator.iter_errors(value), key=lambda e: list(map(str, e.path)))
+            errors = sorted(
+                self._validator.iter_errors(value), key=lambda e: list(map(str, e.path))
+            )
         except Exception as error:  # noqa: BLE001  # a reference that leads nowhere, a bad pattern
             return None, [_broken(error)]
         problems = [
-            Problem(path=tuple(e.absolute_path), message=_limited(e.message), found=_short(e.instance))
+            Problem(
+                path=tuple(e.absolute_path), message=_limited(e.message), found=_short(e.instance)
+            )
             for e in errors
         ]
         return value, problems
@@ -213,7 +216,9 @@ def _limited(text: str, most: int = 200) -> str:
 def _short(value: Any) -> str:
     """The value as JSON, short enough for a line."""
     if isinstance(value, (dict, list)) and value:
-        return f"an object of {len(value)}" if isinstance(value, dict) else f"a list of {len(value)}"
+        return (
+            f"an object of {len(value)}" if isinstance(value, dict) else f"a list of {len(value)}"
+        )
     try:
         return _limited(json.dumps(value, ensure_ascii=False), _SHOWN)
     except (TypeError, ValueError):

@@ -15,8 +15,8 @@ from typing import ClassVar, Final
 
 from ..reply import Draft, Section, Transcript, Verdict
 from ._lex import Token, tokens
-from ._sums import Segment, chains, dimensions, value_of
-from ._units import singular
+from ._segment import Segment, dimensions, value_of
+from ._sums import chains
 
 __all__ = ["Statement", "Steps", "statements"]
 
@@ -177,8 +177,11 @@ def _mixes(chain: Sequence[Segment]) -> bool:
 def _is_share(left: Segment) -> bool:
     """``1/4 container = ...`` says what a quarter is, and computes nothing."""
     signs = [t.text for t in left.tokens if t.kind == "op"]
-    return signs == ["/"] and left.tokens[0].value < 10 and bool(left.units - {"dollar"}) and (
-        left.tokens[0].end == left.tokens[1].start
+    return (
+        signs == ["/"]
+        and left.tokens[0].value < 10
+        and bool(left.units - {"dollar"})
+        and (left.tokens[0].end == left.tokens[1].start)
     )
 
 

@@ -10,7 +10,7 @@ from ..reply import Draft, Verdict
 from ._numbers import read_number
 from ._views import Part, checked_part, view
 
-__all__ = ["LetterCount", "Length"]
+__all__ = ["Length", "LetterCount"]
 
 Measure = Literal["words", "sentences", "lines", "characters"]
 
@@ -66,7 +66,8 @@ class LetterCount:
             return self._unknown("There is no number in the answer.")
         count = word.lower().count(letter.lower())
         start, end = shown.span(number.start, number.end)
-        said = f"{letter} stands {_times(count)} in {word} ({_spelt(word, letter)}), not {number.value}."
+        stands = f"{letter} stands {_times(count)} in {word} ({_spelt(word, letter)})"
+        said = f"{stands}, not {number.value}."
         return Verdict(
             ok=number.value == count,
             feedback="" if number.value == count else said,

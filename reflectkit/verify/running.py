@@ -17,7 +17,11 @@ __all__ = ["run"]
 
 
 async def run(
-    verifiers: Iterable[Verifier], draft: Draft, /, *, timeout: float | None = 10.0
+    verifiers: Iterable[Verifier],
+    draft: Draft,
+    /,
+    *,
+    timeout: float | None = 10.0,  # noqa: ASYNC109  # each verifier's, not the caller's
 ) -> tuple[Verdict, ...]:
     """The verdicts of all verifiers on a draft, in the verifiers' order.
 
@@ -51,15 +55,15 @@ def _callable(verifier: Any) -> Verifier:
     )
 
 
-async def _one(verifier: Verifier, draft: Draft, timeout: float | None) -> tuple[Verdict, ...]:
+async def _one(verifier: Verifier, draft: Draft, seconds: float | None) -> tuple[Verdict, ...]:
     name = name_of(verifier)
-    limit = asyncio.timeout(timeout)
+    limit = asyncio.timeout(seconds)
     try:
         async with limit:
             judgement = await _judged(verifier, draft)
     except Exception as error:  # noqa: BLE001  # a verifier may fail in every way there is
         if limit.expired():
-            return (_unknown(name, f"It took longer than {timeout:g} s."),)
+            return (_unknown(name, f"It took longer than {seconds:g} s."),)
         return (_unknown(name, f"It failed with {type(error).__name__}: {str(error)[:200]}"),)
     return verdicts_of(judgement, name)
 
@@ -72,10 +76,8 @@ async def _judged(verifier: Verifier, draft: Draft) -> object:
     is_async = iscoroutinefunction(verifier) or iscoroutinefunction(
         getattr(verifier, "__call__", None)  # noqa: B004  # an object may be awaited when called
     )
-    if is_async or getattr(verifier, "inline", False):
-        result = verifier(draft)
-    else:
-        result = await _in_thread(verifier, draft)
+    here = is_async or getattr(verifier, "inline", False)
+    result: object = verifier(draft) if here else await _in_thread(verifier, draft)
     return await result if isawaitable(result) else result
 
 
