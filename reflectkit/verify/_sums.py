@@ -16,6 +16,7 @@ from ._units import CURRENCIES, SCALES, UNITS, singular
 
 __all__ = ["chains"]
 
+_BEGINS: Final = ("number", "open", "mark")
 _UNIT_WORDS: Final = 3
 
 _SAID: Final = {"plus": "+", "minus": "-", "times": "*"}
@@ -169,7 +170,7 @@ class _Reader:
         following = self._peek()
         if following is None or following.start != token.end:
             return False
-        if following.kind not in ("number", "open", "mark"):
+        if following.kind not in _BEGINS:
             return False
         return self._push(Token("op", "neg", token.start, token.end), operand=True)
 
@@ -239,8 +240,9 @@ class _Reader:
     def _is_power(self, token: Token) -> bool:
         """Two stars with a blank on one side only are emphasis."""
         following = self._peek()
-        before = token.start - self._now.end
-        after = following.start - token.end if following else 1
+        if following is None or not (following.kind in _BEGINS or following.text == "-"):
+            return False
+        before, after = token.start - self._now.end, following.start - token.end
         return (before == 0) == (after == 0)
 
     def _percent(self, token: Token) -> bool:
@@ -271,11 +273,11 @@ class _Reader:
             return False
         if word in _EQUALS:
             return self._now.operates and not self._opens and self._says_equal(following)
-        if word in _SAID and following.kind in ("number", "mark", "open"):
+        if word in _SAID and following.kind in _BEGINS:
             return self._spoken(token, _SAID[word], 0)
         if word in _SAID_BY and following.text.lower() == "by":
             return self._spoken(token, _SAID_BY[word], 1)
-        if word == "of" and self._is_share() and following.kind in ("number", "mark", "open"):
+        if word == "of" and self._is_share() and following.kind in _BEGINS:
             return self._spoken(token, "*", 0)
         if word == "percent":
             return self._percent(Token("percent", token.text, token.start, token.end))
@@ -327,7 +329,7 @@ class _Reader:
     def _goes_on(self, token: Token) -> bool:
         said = token.kind == "word" and token.text.lower() in _EQUALS | set(_SAID)
         if token.kind == "op" and token.text == "-" and (after := self._after(token)):
-            return after.kind in ("number", "open", "mark")
+            return after.kind in _BEGINS
         return said or token.kind in ("op", "equals", "about", "close", "times", "per")
 
     def _after(self, token: Token) -> Token | None:
@@ -377,6 +379,11 @@ class _Reader:
         now.tokens.pop()
         return bool(now.tokens)
 
+    def _counts(self) -> bool:
+        """``= 3 of 4``, unlike ``= 3 of them``."""
+        following = self._peek()
+        return following is not None and following.kind != "word"
+
     def _remark(self, now: Segment, token: Token | None) -> None:
         """Words after a result: its unit, or something that changes it."""
         for i in range(_UNIT_WORDS):
@@ -384,7 +391,7 @@ class _Reader:
             if word is None or word.kind != "word" or token is None:
                 return
             name = word.text.lower()
-            now.doubtful |= (i == 0 and name == "of") or (
+            now.doubtful |= (i == 0 and name == "of" and self._counts()) or (
                 i < 2 and (name in _CHANGES or singular(name) in SCALES)
             )
             if singular(name) in UNITS:

@@ -145,19 +145,20 @@ def _agree(left: Segment, right: Segment, value: Fraction, stated: Fraction) -> 
     if right.about and gap <= ABOUT * abs(value):
         return True
     if (literal := right.literal) is not None:
-        return _rounds(literal, right, value, gap, stated)
+        return _rounds(literal, right, value, stated)
     if (literal := left.literal) is not None:
-        return _rounds(literal, left, stated, gap, value)
+        return _rounds(literal, left, stated, value)
     rounded = any(t.places for s in (left, right) for t in s.tokens)
     return rounded and gap <= ROUNDED * abs(value)
 
 
-def _rounds(literal: Token, segment: Segment, value: Fraction, gap: Fraction, _: Fraction) -> bool:
-    """Whether ``value`` needs more digits than the number shows, and is less than one of its last
-    digits away: rounded up, down or to the nearest, as people do."""
+def _rounds(literal: Token, segment: Segment, value: Fraction, stated: Fraction) -> bool:
+    """Whether ``value`` needs more digits than the number shows, and comes to it when they are cut
+    off or rounded; to a whole number up as well, as people do with things that cannot be split."""
     unit = Fraction(1, 10**literal.places)
     units = [unit, unit / 100] if segment.percents else [unit]
-    return any((value / u).denominator != 1 and gap < u for u in units)
+    gap, cut = abs(value - stated), abs(stated) < abs(value) or not literal.places
+    return any((value / u).denominator != 1 and gap < (u if cut else u / 2) for u in units)
 
 
 def _mixes(chain: Sequence[Segment]) -> bool:
