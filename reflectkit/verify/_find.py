@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ._json import Fault, Machine, Repair
+from ._json import Fault, Machine, Repair, Rest
 
 __all__ = ["Found", "candidates", "located"]
 
@@ -102,13 +102,16 @@ def _fences(text: str) -> list[tuple[int, int]]:
 
 
 def _between(text: str) -> list[Found]:
-    """Objects and lists between words. Behind what fails the search goes on where it failed."""
+    """Objects and lists between words. Prose in braces is passed over up to where it fails,
+    and what was meant as JSON, but broke, up to its end."""
     found, at = [], 0
     while opening := _BEGIN.search(text, at):
         machine = Machine(at=opening.start())
         at = machine.feed(text, opening.start())
         machine.finish()
         found.append(_made(machine, opening.start()))
+        if machine.fault is not None and machine.meant:
+            at = Rest(len(machine.open)).feed(text, at)
     return found
 
 

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["Fault", "Machine", "Repair"]
+__all__ = ["Fault", "Machine", "Repair", "Rest"]
 
 DEEPEST: Final = 128
+#: No prose has so many brackets before a word.
+_PROSE_DEPTH: Final = 3
 LONGEST_WORD: Final = 4300
 
 _SPACE: Final = re.compile(r"[\s\ufeff]+")
@@ -21,6 +23,7 @@ _WORD: Final = re.compile(r"[^\s,:{}\[\]\"'/#]+")
 _PLAIN: Final = {'"': re.compile(r'[^"\\\n]+'), "'": re.compile(r"[^'\\\n]+")}
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _LOOSE_NUMBER: Final = re.compile(r"[+-]?(?:(?:0|[1-9]\d*)\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
+_REST: Final = re.compile(r'["\\{}\[\]]')
 _KEY: Final = re.compile(r"[^\W\d][\w$-]*|\$[\w$-]*|\d+")
 _ESCAPES: Final = {
     '"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t",
@@ -86,6 +89,11 @@ class Machine:
     def open(self) -> list[dict[str, Any] | list[Any]]:
         """The containers that are not closed yet, from the outermost in."""
         return self._stack
+
+    @property
+    def meant(self) -> bool:
+        """It was meant as JSON, and is not prose in braces: something of it could be read."""
+        return len(self._stack) > _PROSE_DEPTH or any(self._stack)
 
     def feed(self, piece: str, at: int = 0) -> int:
         """Read the piece from ``at``. Where it stopped: at its end, unless the value ended."""
@@ -383,6 +391,41 @@ class Machine:
         word = self._word if len(self._word) <= 40 else f"{self._word[:40]}..."
         self.fault = Fault(self._start, expected, word)
         return max(0, self._start - self._base)
+
+
+class Rest:
+    """What is left of JSON that broke: passed over up to where its brackets are closed, so that no
+    part of it is taken for the whole."""
+
+    def __init__(self, depth: int) -> None:
+        self._depth = depth
+        self._quoted = False
+        self._escaped = False
+
+    @property
+    def over(self) -> bool:
+        return self._depth <= 0
+
+    def feed(self, piece: str, at: int = 0) -> int:
+        """Pass over the piece from ``at``; where it stopped."""
+        while at < len(piece) and not self.over:
+            if self._escaped:
+                self._escaped = False
+                at += 1
+            elif found := _REST.search(piece, at):
+                at = found.end()
+                self._take(found.group())
+            else:
+                return len(piece)
+        return at
+
+    def _take(self, sign: str) -> None:
+        if sign == "\\":
+            self._escaped = self._quoted
+        elif sign == '"':
+            self._quoted = not self._quoted
+        elif not self._quoted:
+            self._depth += 1 if sign in "{[" else -1
 
 
 _State = Callable[[str, int], int]

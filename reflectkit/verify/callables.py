@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from ..errors import ConfigurationError
 from ..reply import Draft, Verdict, VerdictBy
 
-__all__ = ["Judgement", "Verifier", "name_of", "named", "runnable", "verdicts_of"]
+__all__ = ["Judgement", "Verifier", "name_of", "named", "renames", "runnable", "verdicts_of"]
 
 #: What a verifier may return; None means that it cannot tell.
 Judgement: TypeAlias = Verdict | bool | Sequence[Verdict | bool | None] | None
@@ -39,6 +39,11 @@ def name_of(verifier: object) -> str:
 def named(verifier: Verifier, name: str) -> Verifier:
     """The same verifier under another name, for lambdas and for two of a kind."""
     return _Named(verifier, name)
+
+
+def renames(verifier: object) -> bool:
+    """Whether its name goes over those that its verdicts have."""
+    return isinstance(verifier, _Named)
 
 
 class _Named:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import types
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ from typing import (
 )
 
 from ..errors import ConfigurationError
-from ._json import Machine, Repair
+from ._json import Machine, Repair, Rest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, TypeAdapter
@@ -35,12 +36,14 @@ _SHARE, _STEP = 8, 48
 class PartialJSON:
     """The first JSON object or list of a text that comes in pieces.
 
-    Prose and code fences around it are passed over, safe damage is mended as ``Schema`` does. It
-    knows nothing of I/O, and any way to cut the text gives the same result.
+    Prose and code fences around it are passed over, safe damage is mended as ``Schema`` does; what
+    breaks is given up as a whole, and the next one is read. It knows nothing of I/O, and any way to
+    cut the text gives the same result.
     """
 
     def __init__(self) -> None:
         self._machine: Machine | None = None
+        self._rest: Rest | None = None
         self._length = 0
 
     @property
@@ -70,7 +73,10 @@ class PartialJSON:
         """Read the next piece; ``value`` as it is then. What follows the value is ignored."""
         at = 0
         while at < len(piece) and not self.complete:
-            at = self._begin(piece, at) if self._machine is None else self._go_on(piece, at)
+            if self._rest is not None:
+                at = self._pass_over(self._rest, piece, at)
+            else:
+                at = self._begin(piece, at) if self._machine is None else self._go_on(piece, at)
         self._length += len(piece)
         return self.value
 
@@ -84,8 +90,16 @@ class PartialJSON:
     def _go_on(self, piece: str, at: int) -> int:
         assert self._machine is not None
         stopped = self._machine.feed(piece, at)
-        if self._machine.fault is not None:  # it was prose: {a, b}
+        if self._machine.fault is not None:
+            if self._machine.meant:
+                self._rest = Rest(len(self._machine.open))
             self._machine = None
+        return stopped
+
+    def _pass_over(self, rest: Rest, piece: str, at: int) -> int:
+        stopped = rest.feed(piece, at)
+        if rest.over:
+            self._rest = None
         return stopped
 
 
@@ -175,7 +189,7 @@ def _valid(type_: Any, value: Any) -> Any:
         return value
     try:
         adapter = type_ if isinstance(type_, TypeAdapter) else _cached(type_)
-        return adapter.validate_python(value) if adapter is not None else value
+        return adapter.validate_json(json.dumps(value)) if adapter is not None else value
     except (ValidationError, RecursionError):
         return None
     except Exception:  # noqa: BLE001  # validators are the user's own

@@ -6,12 +6,13 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from inspect import isawaitable, iscoroutinefunction
 from typing import Any
 
 from ..errors import ConfigurationError
 from ..reply import Draft, Verdict
-from .callables import Verifier, name_of, runnable, verdicts_of
+from .callables import Verifier, name_of, renames, runnable, verdicts_of
 
 __all__ = ["run"]
 
@@ -65,7 +66,8 @@ async def _one(verifier: Verifier, draft: Draft, seconds: float | None) -> tuple
         if limit.expired():
             return (_unknown(name, f"It took longer than {seconds:g} s."),)
         return (_unknown(name, f"It failed with {type(error).__name__}: {str(error)[:200]}"),)
-    return verdicts_of(judgement, name)
+    found = verdicts_of(judgement, name)
+    return tuple(replace(v, name=name) for v in found) if renames(verifier) else found
 
 
 def _unknown(name: str, why: str) -> Verdict:

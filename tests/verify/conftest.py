@@ -6,17 +6,10 @@ from collections.abc import Callable
 
 import pytest
 
-from reflectkit.messages import Message, Request
-from reflectkit.protocol import parse
 from reflectkit.reply import Draft
+from verify_drafts import made
 
 Drafted = Callable[..., Draft]
-
-
-def made(text: str, question: str = "q", *, tags: bool = True) -> Draft:
-    whole = f"<thinking>so</thinking>\n<output>\n{text}\n</output>" if tags else text
-    request = Request(messages=(Message("user", question),))
-    return Draft(request=request, transcript=parse(whole))
 
 
 @pytest.fixture(scope="session")

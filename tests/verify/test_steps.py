@@ -261,7 +261,9 @@ def test_a_wrong_whole_number_is_never_right(made: tuple[str, Fraction], off: in
         assert all(not s.holds for s in found)
 
 
-ALPHABET = st.text(alphabet="0123456789 .,+-*/^=()[]{}$%xX×½²\\fracboxed\n<>`'\"!?:;|√≈isofand", max_size=300)
+ALPHABET = st.text(
+    alphabet="0123456789 .,+-*/^=()[]{}$%xX×½²\\fracboxed\n<>`'\"!?:;|√≈isofand", max_size=300
+)
 
 
 @given(ALPHABET)
