@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import backends, protocol, testing
+    from . import backends, protocol, testing, verify
     from .client import Client
     from .errors import (
         BackendError,
@@ -81,6 +81,7 @@ __all__ = [
     "backends",
     "protocol",
     "testing",
+    "verify",
 ]
 
 #: Module -> the public names that come from it. A module that lists itself is public as it is.
@@ -116,6 +117,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "stream": ("ReplyStream",),
     "sync": ("SyncClient",),
     "testing": ("testing",),
+    "verify": ("verify",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -20,6 +20,7 @@ from typing import (
 )
 
 from ..errors import ConfigurationError
+from ._adapter import adapter_of
 from ._json import Machine, Repair, Rest
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class Partial(Generic[T]):
 
     def __init__(self, type_: type[T] | Any) -> None:
         self._type = type_
-        self._root = _adapter(type_)
+        self._root = adapter_of(type_)
         self._json = PartialJSON()
         self._length = 0
         self._next = 0
@@ -150,18 +151,6 @@ class Partial(Generic[T]):
     def _made(self) -> T | None:
         growing = {id(c) for c in self._json.open}
         return cast("T | None", _fill(self._type, self._json.value, growing, self._root))
-
-
-def _adapter(type_: Any) -> TypeAdapter[Any]:
-    from pydantic import PydanticSchemaGenerationError, PydanticUserError, TypeAdapter
-
-    try:
-        return TypeAdapter(type_)
-    except (PydanticSchemaGenerationError, PydanticUserError, TypeError, NameError) as error:
-        raise ConfigurationError(
-            f"{type_!r} cannot be validated: {str(error).splitlines()[0]}",
-            hint="Pass a pydantic model, or a type that pydantic's TypeAdapter takes.",
-        ) from error
 
 
 def _fill(
@@ -206,7 +195,7 @@ def _cached(type_: Any) -> Any:
         if type_ not in _ADAPTERS:
             if len(_ADAPTERS) >= _MOST_ADAPTERS:
                 _ADAPTERS.clear()
-            _ADAPTERS[type_] = _adapter(type_)
+            _ADAPTERS[type_] = adapter_of(type_)
         return _ADAPTERS[type_]
     except (TypeError, ConfigurationError):
         return None

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, Final
 
 from ..errors import ConfigurationError
 from ..reply import Draft, Verdict
+from ._adapter import adapter_of
 from ._find import Found, candidates, located
 from ._views import Part, View, checked_part, view
-from .partial import _adapter
 
 __all__ = ["Problem", "Schema"]
 
@@ -121,7 +121,7 @@ class _Typed:
     """Validation by pydantic."""
 
     def __init__(self, type_: Any) -> None:
-        self._adapter = _adapter(type_)
+        self._adapter = adapter_of(type_)
 
     def __call__(self, value: Any) -> tuple[Any, list[Problem]]:
         from pydantic import ValidationError

@@ -170,6 +170,24 @@ def test_the_thinking_may_hold_it(draft: Drafted) -> None:
     assert Schema(dict[str, int], section="thinking")(judged).value == {"a": 1}
 
 
+def test_types_of_a_function_are_known(draft: Drafted) -> None:
+    class Inner(BaseModel):
+        a: int
+
+    class Outer(BaseModel):
+        inner: list[Inner]
+
+    assert Schema(Outer)(draft('{"inner": [{"a": 1}]}')).value.inner[0] == Inner(a=1)
+
+
+def test_types_that_are_nowhere_are_refused() -> None:
+    class Lost(BaseModel):
+        a: Nowhere  # type: ignore[name-defined]  # noqa: F821
+
+    with pytest.raises(ConfigurationError, match="cannot be validated"):
+        Schema(Lost)
+
+
 def test_a_validator_that_crashes_is_a_failure(draft: Drafted) -> None:
     class Crashes(BaseModel):
         a: int
