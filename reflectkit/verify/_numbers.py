@@ -112,13 +112,21 @@ def _value(match: re.Match[str]) -> Fraction | None:
             return None
         found = int(match["whole"]) + Fraction(int(match["part"]), int(match["of"]))
         return -found if negative else found
-    above, below = _digits(match["above"] or match["digits"]), _digits(match["below"] or "1")
-    slash = _digits(match["slash"] or "1")
-    if above is None or not below or not slash:
-        return None
-    power = int((match["ten"] or match["exp"] or "0").replace("−", "-"))
-    found = above / below / slash * Fraction(10) ** power
-    return -found if negative else found
+    found = _scaled(match)
+    return -found if negative and found is not None else found
+
+
+def _scaled(match: re.Match[str]) -> Fraction | None:
+    """The digits, divided by what stands below them and moved by a power of ten."""
+    found = _digits(match["above"] or match["digits"])
+    for part in (match["below"], match["slash"]):
+        if part and found is not None:
+            below = _digits(part)
+            found = found / below if below else None
+    power = match["ten"] or match["exp"]
+    if power and found is not None:
+        found *= Fraction(10) ** int(power.replace("−", "-"))
+    return found
 
 
 def _digits(text: str) -> Fraction | None:
@@ -131,6 +139,8 @@ def _digits(text: str) -> Fraction | None:
     negative, text = text.startswith("-"), text.lstrip("-")
     if len(text) > MOST_DIGITS:
         return None
+    if text.isdecimal():
+        return Fraction(-int(text) if negative else int(text))
     marks = [c for c in text if not c.isdigit()]
     kinds = sorted(set(marks), key=text.rfind)
     point = ""

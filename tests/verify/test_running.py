@@ -168,6 +168,8 @@ async def test_cancelling_leaves_no_task(draft: Drafted) -> None:
             ended.set()
         return True
 
+    complaints: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
     before = asyncio.all_tasks()
     running = asyncio.ensure_future(run([waits, late, lambda _: time.sleep(0.2)], draft("x")))
     await begun.wait()
@@ -177,6 +179,7 @@ async def test_cancelling_leaves_no_task(draft: Drafted) -> None:
     assert ended.is_set()
     assert asyncio.all_tasks() == before
     await asyncio.sleep(0.3)  # the thread ends, and disturbs nobody
+    assert complaints == []
 
 
 def test_a_hanging_thread_does_not_hold_the_program() -> None:

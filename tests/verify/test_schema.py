@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import time
 from collections.abc import Callable
 from typing import Any
@@ -217,7 +218,12 @@ def test_json_schemas(draft: Drafted) -> None:
 
 
 def test_json_schemas_follow_no_reference_elsewhere(draft: Drafted) -> None:
-    verdict = Schema({"$ref": "http://127.0.0.1:9/schema.json"})(draft("{}"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.setblocking(False)
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/schema.json"
+        verdict = Schema({"$ref": address})(draft("{}"))
+        with pytest.raises(BlockingIOError):  # nobody is at the door
+            server.accept()
     assert verdict.ok is False
     assert "the check failed" in verdict.feedback
 
@@ -359,6 +365,19 @@ def test_a_long_string_in_small_pieces_is_linear() -> None:
 
     small, large = min(cost(4000), cost(4000)), min(cost(64_000), cost(64_000))
     assert large < small * 16 * 3
+
+
+def test_typed_objects_of_a_long_list_are_few() -> None:
+    """Each is validated anew, so their number may only grow with the logarithm of the text."""
+
+    def made(size: int) -> int:
+        partial: Partial[list[Slide]] = Partial(list[Slide])
+        text = json.dumps([{"title": "a", "seconds": i} for i in range(size)])
+        return sum(partial.feed(text[i : i + 8]) is not None for i in range(0, len(text), 8))
+
+    small, large = made(100), made(1600)
+    assert small > 20
+    assert large - small < 40
 
 
 def test_deep_nesting_is_a_fault(draft: Drafted) -> None:
