@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import backends, ledgers, protocol, testing
+    from . import backends, ledgers, protocol, testing, verify
     from .budget.budget import Budget
     from .budget.limits import Limit
     from .client import Client
@@ -95,6 +95,7 @@ __all__ = [
     "ledgers",
     "protocol",
     "testing",
+    "verify",
 ]
 
 #: Module -> the public names that come from it. A module that lists itself is public as it is.
@@ -151,6 +152,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "stream": ("ReplyStream",),
     "sync": ("SyncClient",),
     "testing": ("testing",),
+    "verify": ("verify",),
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -22,8 +22,8 @@ __all__ = ["ADDED", "fresh", "in_words", "lessons", "located", "revision", "shor
 #: characters of feedback in one request, and of the draft that it is about
 _MOST: Final = 2_000
 _DRAFT: Final = 8_000
-#: Tokens that a retry's prompt may have beyond the first one's, whatever the vocabulary: a character
-#: has four bytes at most, a token one at least, and a mark that makes a tag inert has three.
+#: Tokens that a retry's prompt may have beyond the first one's, in any vocabulary: a character has
+#: four bytes at most, a token one at least, and a mark that makes a tag inert has three.
 ADDED: Final = 4 * (2 * (_MOST + _DRAFT) + 1_000)
 _ONE: Final = 500
 _CONTEXT: Final = 40

@@ -45,7 +45,7 @@ class GuardedReflection:
 
     A rejected answer goes to ``otherwise``. Where nobody could judge, an independent answer is
     asked for; if it agrees with the first, that is the end. If not, further ones, up to ``agree``
-    in all: the first answer is replaced only if all of them agree with one another on another value.
+    in all: the first answer is replaced only if all of them agree on another value.
     ``draw``: independent answers are drawn afresh (True), or the model looks at its own answer.
     """
 

@@ -22,6 +22,7 @@ ROOMS = (
     "models",
     "backends.base",
     "correction",
+    "verify",
 )
 
 #: Read in order as a sentence, so they keep more than two positional fields. Only to be shortened.

@@ -44,6 +44,7 @@ def loaded(statement: str, home: Path, elsewhere: Path) -> set[str]:
         "import reflectkit.models",
         "import reflectkit.backends",
         "import reflectkit.testing",
+        "import reflectkit.verify",
         "import reflectkit.cli",
     ],
 )
