@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import backends, ledgers, protocol, testing, verify
+    from . import backends, correction, ledgers, protocol, testing, verify
     from .budget.budget import Budget
     from .budget.limits import Limit
     from .client import Client
@@ -27,11 +27,15 @@ if TYPE_CHECKING:
         VerificationFailed,
     )
     from .events import (
+        Accepted,
         AttemptEnded,
         AttemptStarted,
         Corrected,
         Event,
+        Judged,
         Markup,
+        Rejected,
+        Retracted,
         SectionDelta,
         SectionEnded,
         SectionStarted,
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Accepted",
     "Attempt",
     "AttemptEnded",
     "AttemptStarted",
@@ -63,6 +68,7 @@ __all__ = [
     "Event",
     "Grant",
     "Issue",
+    "Judged",
     "LedgerError",
     "Limit",
     "Markup",
@@ -73,9 +79,11 @@ __all__ = [
     "ReasoningBudget",
     "RedisLedger",
     "ReflectKitError",
+    "Rejected",
     "Reply",
     "ReplyStream",
     "Request",
+    "Retracted",
     "SQLiteLedger",
     "Scope",
     "Section",
@@ -91,6 +99,7 @@ __all__ = [
     "VerificationFailed",
     "__version__",
     "backends",
+    "correction",
     "current_scopes",
     "ledgers",
     "protocol",
@@ -104,6 +113,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "budget.budget": ("Budget",),
     "budget.limits": ("Limit",),
     "client": ("Client",),
+    "correction": ("correction",),
     "errors": (
         "BackendError",
         "BackendStatus",
@@ -119,11 +129,15 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "VerificationFailed",
     ),
     "events": (
+        "Accepted",
         "AttemptEnded",
         "AttemptStarted",
         "Corrected",
         "Event",
+        "Judged",
         "Markup",
+        "Rejected",
+        "Retracted",
         "SectionDelta",
         "SectionEnded",
         "SectionStarted",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import _log
 from .budget.trust import Trust
-from .conversation import Prompt, asked, conversation, neutral
-from .correction.policy import single
+from .conversation import Prompt, asked, at_the_end, conversation, neutral
+from .correcting import instructions, policy_of, verifiers_of
 from .engine import Plan, Run
 from .errors import ConfigurationError
 from .messages import Message, ReasoningBudget, Request
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .models.prices import Price
     from .protocol import Dialect
     from .reply import Reply
+    from .verify import Verifier
 
 __all__ = ["Client"]
 
@@ -84,6 +85,13 @@ class Client:
     those that were entered with ``with scope``. ``prices``: what tokens cost, where that is not
     known for the model. ``counter``: counts tokens, where the backend does not.
 
+    ``verify``: what judges every answer: any callables from a ``Draft`` to a verdict or a bool, for
+    ``patience`` seconds at most each. ``attempts``: how often to ask at most where an answer is
+    rejected (default: three times if there are verifiers), with ``correction.Correct`` where no
+    ``policy`` says otherwise; without verifiers the first answer stays unless independent ones
+    agree on another (``correction.GuardedReflection``). ``output_type``: a pydantic model, another
+    type or a JSON schema that the answer's JSON must fit; ``reply.value`` is the object.
+
     Raises ``ConfigurationError`` for a setting that cannot work.
     """
 
@@ -115,6 +123,10 @@ class Client:
         scopes: Sequence[Scope] = (),
         prices: Mapping[str, Price] | Price | None = None,
         counter: Counter | None = None,
+        verify: Verifier | Sequence[Verifier] = (),
+        attempts: int | None = None,
+        output_type: Any = None,
+        patience: float = 10.0,
     ) -> None:
         if isinstance(backend_or_base_url, str) or api_key is not None:
             from .backends._secrets import hidden
@@ -140,6 +152,10 @@ class Client:
                 scopes=scopes,
                 prices=prices,
                 counter=counter,
+                verify=verify,
+                attempts=attempts,
+                output_type=output_type,
+                patience=patience,
                 budget=budget,
             )
         )
@@ -233,15 +249,28 @@ class Client:
         )
         self._warn(ready)
         inert = tuple(_inert(m, ready) for m in messages)
+        verifiers = verifiers_of(settings)
+        said = instructions(settings)
         return Plan(
-            request=_request(settings, ready, inert),
+            request=_request(settings, ready, at_the_end(inert, said) if said else inert),
             restore=inert != messages,
+            asked=messages,
+            verifiers=verifiers,
+            patience=settings.patience,
             backend=backend,
-            policy=settings.policy or single(),
+            policy=policy_of(settings, verifiers),
             spending=spending,
             reading=ready.reading,
             mode=ready.mode,
             show=settings.show,
+        )
+
+    async def _plan_of(self, messages: tuple[Message, ...]) -> Plan:
+        """How this client would ask: for a policy of another one that hands a question on."""
+        self._check_open()
+        name = self._settings.model or await _model_of(self._connection.backend)
+        return self._plan(
+            self._settings, messages, name, self._spending(self._settings, name, None)
         )
 
     def _warn(self, ready: Setup) -> None:

@@ -18,6 +18,7 @@ from . import _log
 from .backends.base import capabilities_of, found_out
 from .budget.ladder import Ended, FindOut, Say, Send, Step
 from .budget.purse import Purse
+from .correcting import oracle_refused
 from .correction import policy
 from .correction.judged import best_of_all, is_rejected
 from .correction.policy import Elsewhere, cut_short, is_live
@@ -365,14 +366,6 @@ async def _find_out(take: Take, backend: Backend) -> None:
 async def _gathered(ask: AsyncGenerator[Event, None]) -> list[Event]:
     async with aclosing(ask) as events:
         return [event async for event in events]
-
-
-def oracle_refused() -> ConfigurationError:
-    """What an oracle says outside a comparison would make the loop look better than it is."""
-    return ConfigurationError(
-        "A verifier knows the right answer (by='oracle'): that is for comparisons alone.",
-        hint="Use one that can judge without it, or say by='rule' if it is no gold answer.",
-    )
 
 
 def _advance(flow: policy.Flow, result: Any) -> policy.Step | Reply:

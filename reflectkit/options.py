@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from .ledgers.scope import Scope
     from .models.prices import Price
     from .protocol import Dialect
+    from .verify import Verifier
 
 __all__ = ["Connecting", "Options", "Settings", "changed", "checked"]
 
@@ -47,6 +48,10 @@ class Options(TypedDict, total=False):
     scopes: Sequence[Scope]
     prices: Mapping[str, Price] | Price | None
     counter: Counter | None
+    verify: Verifier | Sequence[Verifier]
+    attempts: int | None
+    output_type: Any
+    patience: float
 
 
 class Connecting(Options, total=False):
@@ -80,6 +85,10 @@ class Settings:
     scopes: Sequence[Scope] = ()
     prices: Mapping[str, Price] | Price | None = None
     counter: Counter | None = None
+    verify: Verifier | Sequence[Verifier] = ()
+    attempts: int | None = None
+    output_type: Any = None
+    patience: float = 10.0
 
 
 _MOST = float_info.max
@@ -118,9 +127,19 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "scopes": (lambda v: all(hasattr(s, "shortage") for s in v), "a list of Scope objects"),
     "prices": (lambda v: v is not None, "a Price, or a mapping from models' names to Price"),
     "counter": (lambda v: callable(getattr(v, "count", None)), "an object with count(text)"),
+    "verify": (lambda v: callable(v) or _are_callables(v), "a verifier or a list of them"),
+    "attempts": (lambda v: _is_int(v) and v > 0, "a whole number above 0"),
+    "output_type": (lambda v: v is not None, "a type, or a JSON schema"),
+    "patience": (lambda v: _is_number(v) and v > 0, "a number of seconds above 0"),
     "dialect": (lambda v: _known_dialect(v), "a known dialect's name or a Dialect"),
 }
 _DEFAULTS = Settings()
+
+
+def _are_callables(value: object) -> bool:
+    return isinstance(value, Sequence) and all(
+        callable(v) or hasattr(v, "invoke") or hasattr(v, "ainvoke") for v in value
+    )
 
 
 def checked(settings: Settings) -> Settings:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from .correction.judged import is_rejected
-from .events import Accepted, Event, Retracted
+from .events import Accepted, Event, ProtocolEvent, Retracted
 from .visibility import AnswerText
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ class Parade:
         #: the answers as they come, one after the other, and what no longer counts
         self.drafts: deque[str | Retracted] = deque()
 
-    def text(self, number: int, certain: list[Event]) -> None:
+    def text(self, number: int, certain: Iterable[ProtocolEvent]) -> None:
         """Events of the answer of attempt ``number``, which that attempt will not take back."""
-        pieces = self._texts.setdefault(number, AnswerText()).feed(certain)  # type: ignore[arg-type]
+        pieces = self._texts.setdefault(number, AnswerText()).feed(certain)
         if self._live and number == 1:
             self.answer += pieces
         self._show(number, pieces)

@@ -1,0 +1,76 @@
+"""The self-correction loop: policies that say what is asked next, and rules that say when to stop.
+
+A policy is any object with ``flow(request)``, a generator; see ``Policy``. Importing this package
+loads none of them: each name is fetched when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from . import stop
+    from .guard import Extend, GuardedReflection, ReflectIfUncertain, SelfRevise
+    from .policies import (
+        BestOf,
+        Correct,
+        Escalate,
+        Redraw,
+        Restart,
+        RetryInvalid,
+        Revise,
+        Then,
+        Vote,
+        bound_of,
+    )
+    from .policy import Bound, Elsewhere, Policy, conclude, single
+
+__all__ = [
+    "BestOf",
+    "Bound",
+    "Correct",
+    "Elsewhere",
+    "Escalate",
+    "Extend",
+    "GuardedReflection",
+    "Policy",
+    "Redraw",
+    "ReflectIfUncertain",
+    "Restart",
+    "RetryInvalid",
+    "Revise",
+    "SelfRevise",
+    "Then",
+    "Vote",
+    "bound_of",
+    "conclude",
+    "single",
+    "stop",
+]
+
+_HOMES: Final = {
+    "guard": ("Extend", "GuardedReflection", "ReflectIfUncertain", "SelfRevise"),
+    "policies": (
+        "BestOf",
+        "Correct",
+        "Escalate",
+        "Redraw",
+        "Restart",
+        "RetryInvalid",
+        "Revise",
+        "Then",
+        "Vote",
+        "bound_of",
+    ),
+    "policy": ("Bound", "Elsewhere", "Policy", "conclude", "single"),
+    "stop": ("stop",),
+}
+_HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_HOME[name]}")
+    return module if name == _HOME[name] else getattr(module, name)

@@ -16,10 +16,11 @@ from .stop import Check, State, rule
 
 if TYPE_CHECKING:
     from ..messages import Request
-    from ..reply import Attempt, Reply, Status
+    from ..reply import Attempt, Reply, Status, Verdict
 
 __all__ = [
     "BestOf",
+    "Correct",
     "Escalate",
     "Redraw",
     "Restart",
@@ -105,6 +106,29 @@ class Revise(_Looping):
 
 
 @dataclass(frozen=True, slots=True)
+class Correct(_Looping):
+    """What is wrong in form goes back with the place where it is wrong; what is wrong in content is
+    asked for again as if for the first time.
+
+    This is what ``attempts=`` and ``verify=`` mean by themselves. A model mends a form that it is
+    shown the fault of; of a wrong result it does better to think anew than to defend it (see the
+    table in the pages).
+    """
+
+    temperature: float | None = _FREELY
+
+    def flow(self, request: Request, /) -> Flow:
+        """See ``Policy``."""
+        return _loop(request, self.stop, self._again)
+
+    def _again(self, first: Request, done: Sequence[Attempt]) -> Request:
+        invalid = _invalid_again(first, done)
+        if invalid is not None and len(_invalid(done[-1])) == len(failed(done[-1])):
+            return invalid
+        return fresh(first, len(done), temperature=self.temperature)
+
+
+@dataclass(frozen=True, slots=True)
 class RetryInvalid(_Looping):
     """As ``Revise``, but only what is invalid is sent back: wrong in form, by a schema's or the
     protocol's verdict. An answer that is wrong in content ends it."""
@@ -115,8 +139,12 @@ class RetryInvalid(_Looping):
 
 
 def _invalid_again(first: Request, done: Sequence[Attempt]) -> Request | None:
-    invalid = [v for v in failed(done[-1]) if v.by == "schema" or v.name == "protocol"]
+    invalid = _invalid(done[-1])
     return revision(first, done[-1], invalid) if invalid else None
+
+
+def _invalid(attempt: Attempt) -> list[Verdict]:
+    return [v for v in failed(attempt) if v.by == "schema" or v.name == "protocol"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,7 +273,7 @@ def _leads(first: int, second: int) -> float:
     from math import comb
 
     n = first + second + 1
-    return sum(comb(n, k) for k in range(first + 1)) / 2**n
+    return float(sum(comb(n, k) for k in range(first + 1)) / 2**n)
 
 
 def _drafts(request: Request, done: int, count: int, policy: BestOf | Vote) -> tuple[Request, ...]:

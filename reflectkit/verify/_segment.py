@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Final
 
+from ..values.units import dimension, singular
 from ._lex import Token
-from ._units import dimension, singular
 
 __all__ = ["Segment", "dimensions", "value_of"]
 

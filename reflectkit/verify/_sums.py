@@ -10,9 +10,9 @@ from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from typing import Final
 
+from ..values.units import CURRENCIES, SCALES, UNITS, singular
 from ._lex import Token
 from ._segment import Segment
-from ._units import CURRENCIES, SCALES, UNITS, singular
 
 __all__ = ["chains"]
 

@@ -8,8 +8,8 @@ from typing import ClassVar
 
 from ..errors import ConfigurationError
 from ..reply import Draft, Verdict, VerdictBy
-from ._numbers import Number, Which, read_number
-from ._units import UNITS, convert, singular
+from ..values.numbers import Number, Which, read_number
+from ..values.units import UNITS, convert, singular
 from ._views import Part, checked_part, view
 
 __all__ = ["Number", "Numeric", "Which", "read_number"]

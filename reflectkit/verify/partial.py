@@ -20,8 +20,8 @@ from typing import (
 )
 
 from ..errors import ConfigurationError
+from ..values.json_text import Machine, Repair, Rest
 from ._adapter import adapter_of
-from ._json import Machine, Repair, Rest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, TypeAdapter

@@ -10,8 +10,8 @@ from typing import Any, ClassVar, Final
 
 from ..errors import ConfigurationError
 from ..reply import Draft, Verdict
+from ..values.find import Found, candidates, located
 from ._adapter import adapter_of
-from ._find import Found, candidates, located
 from ._views import Part, View, checked_part, view
 
 __all__ = ["Problem", "Schema"]

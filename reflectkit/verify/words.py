@@ -7,7 +7,7 @@ from typing import ClassVar, Final, Literal, get_args
 
 from ..errors import ConfigurationError
 from ..reply import Draft, Verdict
-from ._numbers import read_number
+from ..values.numbers import read_number
 from ._views import Part, checked_part, view
 
 __all__ = ["Length", "LetterCount"]

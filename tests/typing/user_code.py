@@ -49,6 +49,12 @@ def describe(event: Event) -> str:
             return source
         case reflectkit.AttemptStarted(number=number) | reflectkit.AttemptEnded(number=number):
             return f"attempt {number}"
+        case reflectkit.Judged(number=number, verdicts=verdicts):
+            return f"{len(verdicts)} verdicts on {number}"
+        case reflectkit.Rejected(number=number) | reflectkit.Retracted(number=number):
+            return f"not {number}"
+        case reflectkit.Accepted(number=number, status=status):
+            return f"{number}: {status}"
         case _:
             assert_never(event)
 

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ._json import Fault, Machine, Repair, Rest
+from .json_text import Fault, Machine, Repair, Rest
 
 __all__ = ["Found", "candidates", "located"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final, Literal
 
-from ._units import CURRENCIES, SCALES, UNITS, singular
+from .units import CURRENCIES, SCALES, UNITS, singular
 
 __all__ = ["Number", "Which", "numbers", "read_number"]
 
@@ -110,8 +110,8 @@ def _value(match: re.Match[str]) -> Fraction | None:
     if match["whole"]:
         if not int(match["of"]):
             return None
-        found = int(match["whole"]) + Fraction(int(match["part"]), int(match["of"]))
-        return -found if negative else found
+        whole = int(match["whole"]) + Fraction(int(match["part"]), int(match["of"]))
+        return -whole if negative else whole
     found = _scaled(match)
     return -found if negative and found is not None else found
 
