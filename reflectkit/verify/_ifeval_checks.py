@@ -265,7 +265,7 @@ def no_comma(text: str) -> Found:
     at = text.find(",")
     if at < 0:
         return GOOD
-    say = f"Use no commas; there are {text.count(',')} now."
+    say = f"Use no commas; the answer has {text.count(',')}."
     return Found(False, say, (at, at + 1))
 
 

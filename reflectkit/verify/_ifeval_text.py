@@ -27,10 +27,10 @@ def _set(words: str) -> frozenset[str]:
 #: Behind these no sentence ends; behind the next ones, none before a number; behind the last ones,
 #: none before a number or a small letter.
 _NEVER: Final = _set("mr mrs ms dr prof st messrs mme mlle rev hon vs e.g i.e cf viz")
-_NUMBERED: Final = _set("no nos vol fig eq p pp ch sec art")
+_NUMBERED: Final = _set("no nos vol fig eq pp ch sec art")
 _SELDOM: Final = _set(
     "etc al inc ltd co corp llc jr sr u.s u.k u.n u.s.a e.u a.m p.m d.c ph.d b.a m.a b.sc m.sc a.d "
-    "b.c jan feb mar apr jun jul aug sep sept oct nov dec dept est min max ave blvd approx gov sen"
+    "b.c jan feb mar apr jun jul aug sep sept oct nov dec dept est min max ave blvd approx gov sen p.s p.p.s"
 )
 _INITIAL: Final = re.compile(r"[^\W\d_]")
 _LIST_NUMBER: Final = re.compile(r"(?:\A|\n)[^\S\n]*(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})\Z")
@@ -69,7 +69,7 @@ def _ends(text: str, match: re.Match[str]) -> bool:
         return not after.isdecimal() and (last in _NUMBERED or not after.islower())
     if last in _NEVER or (_INITIAL.fullmatch(last) and last != "i"):
         return not after
-    return not _LIST_NUMBER.search(before)
+    return not (_LIST_NUMBER.search(before) or (last.isdecimal() and after.islower()))
 
 
 def _stripped(text: str, span: Span) -> Span:
