@@ -30,7 +30,8 @@ _NEVER: Final = _set("mr mrs ms dr prof st messrs mme mlle rev hon vs e.g i.e cf
 _NUMBERED: Final = _set("no nos vol fig eq pp ch sec art")
 _SELDOM: Final = _set(
     "etc al inc ltd co corp llc jr sr u.s u.k u.n u.s.a e.u a.m p.m d.c ph.d b.a m.a b.sc m.sc a.d "
-    "b.c jan feb mar apr jun jul aug sep sept oct nov dec dept est min max ave blvd approx gov sen p.s p.p.s"
+    "b.c jan feb mar apr jun jul aug sep sept oct nov dec dept est min max ave blvd approx gov sen "
+    "p.s p.p.s"
 )
 _INITIAL: Final = re.compile(r"[^\W\d_]")
 _LIST_NUMBER: Final = re.compile(r"(?:\A|\n)[^\S\n]*(?:\d{1,3}|[A-Za-z]|[ivxIVX]{1,4})\Z")

@@ -6,9 +6,12 @@ import ast
 import asyncio
 import os
 import re
+import shutil
+import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -331,6 +334,35 @@ async def test_cancelled_it_leaves_no_process(delay: float) -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert sandboxes() <= before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_it_ends_with_a_parent_that_is_killed() -> None:
+    """No chance to clean up: the kernel ends what was started."""
+    before = sandboxes()
+    script = (
+        "import asyncio\nfrom reflectkit.verify.code import RunsTests\n"
+        "from reflectkit.protocol import parse\nfrom reflectkit.reply import Draft\n"
+        "from reflectkit.messages import Request\n"
+        "code = 'import time; time.sleep(99)'\n"
+        "draft = Draft(request=Request(messages=()), transcript=parse(code))\n"
+        "asyncio.run(RunsTests('x = 1', timeout=90)(draft))\n"
+    )
+    left = folders()
+    with subprocess.Popen([sys.executable, "-c", script]) as parent:
+        assert waited(lambda: len(sandboxes() - before) >= 2)
+        parent.kill()
+    assert waited(lambda: sandboxes() <= before)
+    for name in folders() - left:
+        shutil.rmtree(Path(tempfile.gettempdir()) / name)
+
+
+def waited(condition: Callable[[], bool]) -> bool:
+    """Whether it came true within ten seconds."""
+    end = perf_counter() + 10
+    while not condition() and perf_counter() < end:
+        time.sleep(0.02)
+    return condition()
 
 
 async def test_the_event_loop_stays_free() -> None:
