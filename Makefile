@@ -68,8 +68,10 @@ bench: $(VENV)/.dev $(BENCH_VENV)/.installed  ## imports, parsing, embedded mode
 	$(PY) benchmarks/imports.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/parser.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/streams.py
+	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/ledger.py
 	$(PY) benchmarks/embedded.py
 	$(PY) benchmarks/thinking.py
+	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/counting.py
 
 clean:  ## remove the environments and everything built
 	rm -rf $(VENV) .venvs build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -82,6 +84,7 @@ $(VENV)/.installed: pyproject.toml Makefile | $(VENV)/.made
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
+	@command -v redis-server >/dev/null || { $(call SYSTEM,redis-server,$(NO_REDIS)); }
 	@echo "Installing the developers' tools into $(VENV) ..."
 	@$(PY) $(PIP) --upgrade "pip>=25.1,<27"
 	@$(PY) $(PIP) --group dev
@@ -109,17 +112,21 @@ $(BENCH_VENV)/.installed: benchmarks/requirements.txt Makefile | $(BENCH_VENV)/.
 	@$(BENCH_VENV)/bin/python $(PIP) --requirement benchmarks/requirements.txt
 	@touch $@
 
-# What a bare Debian lacks: virtual environments, and libraries that wheels leave to the system: OpenMP's (llama.cpp), numa (vLLM).
+# Installs what a bare Debian lacks, or says what that is. $(1): its packages, $(2): the complaint.
 define SYSTEM
-	packages="python3-venv python3-pip libgomp1 libnuma1"; \
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "Installing the system's $$packages ..."; \
-		apt-get update -qq && apt-get install -qq -y --no-install-recommends $$packages >/dev/null; \
+		echo "Installing the system's $(1) ..."; \
+		apt-get update -qq && apt-get install -qq -y --no-install-recommends $(1) >/dev/null; \
 	else \
-		echo "'$(PYTHON)' cannot make virtual environments, or a library of the engines is missing."; \
-		echo "On Debian and Ubuntu: apt install $$packages"; exit 1; \
+		echo "$(2)"; \
+		echo "On Debian and Ubuntu: apt install $(1)"; exit 1; \
 	fi
 endef
+
+# Virtual environments, and libraries that wheels leave to the system: OpenMP's (llama.cpp), numa (vLLM).
+BASE := python3-venv python3-pip libgomp1 libnuma1
+NO_BASE := '$(PYTHON)' cannot make virtual environments, or a library of the engines is missing.
+NO_REDIS := The tests of shared ledgers start a redis-server, and there is none.
 
 # A fresh virtual environment. --group needs pip 25.1; Debian's own is older, so the wheel's gets one too.
 %/.made:
@@ -127,7 +134,7 @@ endef
 		echo "reflectkit needs Python 3.11 or newer; '$(PYTHON)' is $$($(PYTHON) -V 2>&1)."; \
 		echo "Name another one: make PYTHON=python3.12 ..."; exit 1; }
 	@$(PYTHON) -c 'import venv, ensurepip, ctypes, sys; [ctypes.CDLL(l) for l in sys.argv[1:] if sys.platform == "linux"]' \
-		libgomp.so.1 $(if $(filter $(VLLM_VENV),$*),libnuma.so.1) 2>/dev/null || { $(SYSTEM); }
+		libgomp.so.1 $(if $(filter $(VLLM_VENV),$*),libnuma.so.1) 2>/dev/null || { $(call SYSTEM,$(BASE),$(NO_BASE)); }
 	@rm -rf $* && $(PYTHON) -m venv $*
 	@if [ "$*" = "$(WHEEL_VENV)" ]; then $*/bin/python $(PIP) --upgrade "pip>=25.1,<27"; fi
 	@touch $@

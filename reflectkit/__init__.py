@@ -8,7 +8,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import backends, protocol, testing
+    from . import backends, ledgers, protocol, testing
+    from .budget.budget import Budget
+    from .budget.limits import Limit
     from .client import Client
     from .errors import (
         BackendError,
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
         BackendWireError,
         BudgetExceeded,
         ConfigurationError,
+        LedgerError,
         MissingCapability,
         ProtocolError,
         ReflectKitError,
@@ -33,8 +36,9 @@ if TYPE_CHECKING:
         SectionEnded,
         SectionStarted,
     )
+    from .ledgers import MemoryLedger, RedisLedger, Scope, SQLiteLedger, current_scopes
     from .messages import Chunk, Message, ReasoningBudget, Request, ToolCall, Usage
-    from .reply import Attempt, Draft, Issue, Reply, Section, Summary, Transcript, Verdict
+    from .reply import Attempt, Draft, Grant, Issue, Reply, Section, Summary, Transcript, Verdict
     from .stream import ReplyStream
     from .sync import SyncClient
 
@@ -49,6 +53,7 @@ __all__ = [
     "BackendTimeout",
     "BackendUnreachable",
     "BackendWireError",
+    "Budget",
     "BudgetExceeded",
     "Chunk",
     "Client",
@@ -56,16 +61,23 @@ __all__ = [
     "Corrected",
     "Draft",
     "Event",
+    "Grant",
     "Issue",
+    "LedgerError",
+    "Limit",
     "Markup",
+    "MemoryLedger",
     "Message",
     "MissingCapability",
     "ProtocolError",
     "ReasoningBudget",
+    "RedisLedger",
     "ReflectKitError",
     "Reply",
     "ReplyStream",
     "Request",
+    "SQLiteLedger",
+    "Scope",
     "Section",
     "SectionDelta",
     "SectionEnded",
@@ -79,6 +91,8 @@ __all__ = [
     "VerificationFailed",
     "__version__",
     "backends",
+    "current_scopes",
+    "ledgers",
     "protocol",
     "testing",
 ]
@@ -86,6 +100,8 @@ __all__ = [
 #: Module -> the public names that come from it. A module that lists itself is public as it is.
 _HOMES: dict[str, tuple[str, ...]] = {
     "backends": ("backends",),
+    "budget.budget": ("Budget",),
+    "budget.limits": ("Limit",),
     "client": ("Client",),
     "errors": (
         "BackendError",
@@ -95,6 +111,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "BackendWireError",
         "BudgetExceeded",
         "ConfigurationError",
+        "LedgerError",
         "MissingCapability",
         "ProtocolError",
         "ReflectKitError",
@@ -110,9 +127,27 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "SectionEnded",
         "SectionStarted",
     ),
+    "ledgers": (
+        "MemoryLedger",
+        "RedisLedger",
+        "SQLiteLedger",
+        "Scope",
+        "current_scopes",
+        "ledgers",
+    ),
     "messages": ("Chunk", "Message", "ReasoningBudget", "Request", "ToolCall", "Usage"),
     "protocol": ("protocol",),
-    "reply": ("Attempt", "Draft", "Issue", "Reply", "Section", "Summary", "Transcript", "Verdict"),
+    "reply": (
+        "Attempt",
+        "Draft",
+        "Grant",
+        "Issue",
+        "Reply",
+        "Section",
+        "Summary",
+        "Transcript",
+        "Verdict",
+    ),
     "stream": ("ReplyStream",),
     "sync": ("SyncClient",),
     "testing": ("testing",),

@@ -15,12 +15,15 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from .budget.ledger import Demand
+    from .ledgers.hold import Lease
+    from .ledgers.scope import Scope
     from .messages import Request, Usage
     from .reply import Attempt, Reply
 
-__all__ = ["attempt", "ending", "failure", "request", "warn"]
+__all__ = ["attempt", "ending", "failure", "request", "reserved", "warn"]
 
 _LOGGER = logging.getLogger("reflectkit")
 _TEXTS = logging.getLogger("reflectkit.texts")
@@ -44,6 +47,19 @@ def request(sent: Request, *, mode: str, show: str, number: int) -> None:
         )
 
 
+def reserved(scopes: Sequence[Scope], lease: Lease, demand: Demand) -> None:
+    """Ledgers have granted tokens to a call."""
+    if _LOGGER.isEnabledFor(logging.INFO):
+        _structured().info(
+            "reservation",
+            scopes=[scope.key for scope in scopes],
+            prompt_tokens=demand.prompt,
+            completion_tokens=lease.completion,
+            wanted=demand.completion,
+            bound_by=lease.bound_by,
+        )
+
+
 def attempt(done: Attempt, *, mode: str) -> None:
     """An attempt is over; ``done`` as the consumer may see it."""
     if _LOGGER.isEnabledFor(logging.INFO):
@@ -54,6 +70,9 @@ def attempt(done: Attempt, *, mode: str) -> None:
             model=done.model,
             mode=mode,
             finish=done.finish,
+            wrap=done.wrap,
+            requests=done.requests,
+            cut=done.cut,
             seconds=round(done.seconds, 3),
             output_characters=len(done.transcript.output),
             issues=[i.kind for i in done.transcript.issues],

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from . import _log
+from .budget.trust import Trust
 from .conversation import Prompt, asked, conversation, neutral
 from .correction.policy import single
 from .engine import Plan, Run
@@ -15,6 +16,7 @@ from .messages import Message, ReasoningBudget, Request
 from .modes import ModeChoice, Setup, setup
 from .options import Options, Settings, changed, checked
 from .protocol import neutralise
+from .spending import Spending, spending
 from .stream import ReplyStream
 from .visibility import Show
 
@@ -22,7 +24,11 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from .backends.base import Backend
+    from .budget.budget import Budget
+    from .budget.tokens import Counter
     from .correction.policy import Policy
+    from .ledgers.scope import Scope
+    from .models.prices import Price
     from .protocol import Dialect
     from .reply import Reply
 
@@ -40,6 +46,7 @@ class _Connection:
         self.ours = ours
         self.closed = False
         self.warned: set[str] = set()
+        self.trust = Trust()
         #: the one model that answers here, where a request cannot choose
         self.only_model = only_model
 
@@ -72,6 +79,11 @@ class Client:
     ``prefilled``: whether the server's template puts the opening tag into the prompt, where that is
     not as known for the model.
 
+    ``budget``: what an answer and a call may cost; a call's own budget and those of scopes count as
+    well, and of each limit the smallest. ``scopes``: accounts that every call is charged to, beside
+    those that were entered with ``with scope``. ``prices``: what tokens cost, where that is not
+    known for the model. ``counter``: counts tokens, where the backend does not.
+
     Raises ``ConfigurationError`` for a setting that cannot work.
     """
 
@@ -99,6 +111,10 @@ class Client:
         policy: Policy | None = None,
         variant: str = "v1",
         prefilled: bool | None = None,
+        budget: Budget | None = None,
+        scopes: Sequence[Scope] = (),
+        prices: Mapping[str, Price] | Price | None = None,
+        counter: Counter | None = None,
     ) -> None:
         if isinstance(backend_or_base_url, str) or api_key is not None:
             from .backends._secrets import hidden
@@ -121,8 +137,13 @@ class Client:
                 policy=policy,
                 variant=variant,
                 prefilled=prefilled,
+                scopes=scopes,
+                prices=prices,
+                counter=counter,
+                budget=budget,
             )
         )
+        self._budgets: tuple[tuple[str, Budget | None], ...] = (("client", budget),)
         wire = {"api_key": api_key, "timeout": timeout, "retries": retries}
         self._connection = _connect(backend_or_base_url, model, wire)
         self._borrowed = False
@@ -161,7 +182,8 @@ class Client:
         async def start() -> Run:
             self._check_open()
             name = settings.model or await _model_of(self._connection.backend)
-            return Run(self._plan(settings, messages, name))
+            spending = self._spending(settings, name, options.get("budget"))
+            return Run(self._plan(settings, messages, name, spending))
 
         return ReplyStream(start)
 
@@ -170,6 +192,7 @@ class Client:
         twin = object.__new__(type(self))
         twin._settings = changed(self._settings, changes)
         twin._connection = self._connection
+        twin._budgets = (*self._budgets, ("client", changes.get("budget")))
         twin._borrowed = True
         return twin
 
@@ -182,7 +205,17 @@ class Client:
         if self._connection.closed:
             raise ConfigurationError("The client is closed.", hint="Make a new one.")
 
-    def _plan(self, settings: Settings, messages: tuple[Message, ...], name: str) -> Plan:
+    def _spending(self, settings: Settings, name: str, budget: Budget | None) -> Spending:
+        return spending(
+            settings,
+            name,
+            budgets=(("call", budget), *self._budgets),
+            trust=self._connection.trust,
+        )
+
+    def _plan(
+        self, settings: Settings, messages: tuple[Message, ...], name: str, spending: Spending
+    ) -> Plan:
         backend = self._connection.backend
         only = self._connection.only_model
         if only and settings.model not in ("", only):
@@ -205,6 +238,7 @@ class Client:
             restore=inert != messages,
             backend=backend,
             policy=settings.policy or single(),
+            spending=spending,
             reading=ready.reading,
             mode=ready.mode,
             show=settings.show,

@@ -6,33 +6,32 @@ A ``Run`` is one call on its way. Its streams are closed by context managers on 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import (
-    AsyncGenerator,
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Generator,
-    Mapping,
-)
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 from contextlib import aclosing, asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from inspect import isawaitable
 from operator import add
-from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from . import _log
-from .backends.base import capabilities_of
-from .budget import accounted
-from .correction.policy import ENDINGS, is_live
+from .backends.base import capabilities_of, found_out
+from .budget.ladder import Ended, FindOut, Say, Send, Step
+from .correction.policy import conclude, is_live
 from .display import Display
-from .errors import BackendError, ConfigurationError, MissingCapability, ReflectKitError
+from .errors import (
+    BackendError,
+    BudgetExceeded,
+    ConfigurationError,
+    MissingCapability,
+    ReflectKitError,
+)
 from .events import AttemptEnded, AttemptStarted, Event, ProtocolEvent
-from .messages import Chunk, FinishReason, Request, Usage, Wrap
-from .reading import Reader, Reading
-from .reply import Attempt, Mode, Reply, Transcript
-from .visibility import AnswerText, Screen, Show, blame, concealed, shown_attempt, visible
+from .messages import Chunk, Request, Usage, Wrap
+from .reading import Reading
+from .reply import Attempt, Mode, Reply, Status, Transcript
+from .spending import Books, OutOfTime, Spending
+from .take import Metering, Take
+from .visibility import AnswerText, Show, blame, concealed, shown_attempt
 
 if TYPE_CHECKING:
     from .backends.base import Backend
@@ -48,81 +47,12 @@ class Plan:
     request: Request
     backend: Backend
     policy: Policy
+    spending: Spending
     reading: Reading = field(default_factory=Reading)
     mode: Mode = "plain"
     show: Show = "full"
     #: tags in the prompt were made inert, and what repeats them is shown as it was meant
     restore: bool = False
-
-
-class _Take:
-    """One attempt while it comes in."""
-
-    def __init__(self, plan: Plan, request: Request, number: int) -> None:
-        self._plan = plan
-        self.request = request
-        self.number = number
-        self.reader = Reader(plan.reading)
-        self.screen = Screen(plan.show)
-        self.usage: Usage | None = None
-        self.finish: FinishReason = "stop"
-        self.wrap: Wrap = ""
-        self.logprobs: list[Mapping[str, Any]] = []
-        self.model = ""
-        self.started = monotonic()
-
-    def feed(self, chunk: Chunk) -> list[ProtocolEvent]:
-        self.usage = chunk.usage or self.usage
-        self.finish = chunk.finish or self.finish
-        self.model = chunk.model or self.model
-        self.wrap = chunk.wrap or self.wrap
-        self.logprobs += chunk.logprobs
-        events = self.reader.feed(chunk)
-        return self.screen.feed(events, self.reader.progress)
-
-    def end(self) -> list[ProtocolEvent]:
-        progress = self.reader.progress
-        return self.screen.feed(self.reader.finish(truncated=self.finish == "length"), progress)
-
-    def rest(self) -> list[ProtocolEvent]:
-        return self.screen.finish(self.visible(complete=self._complete))
-
-    @property
-    def _complete(self) -> bool:
-        return ENDINGS[self.finish] == "complete"
-
-    def visible(self, *, complete: bool) -> Transcript:
-        return visible(self.reader.transcript, self._plan.show, complete=complete)
-
-    def accounted(self, thinking: int | None = None) -> Usage:
-        return accounted(self.usage, self.request, self.reader.transcript, thinking)
-
-    async def attempt(self) -> Attempt:
-        """The attempt, when it is over."""
-        thinking = await self._counted()
-        return Attempt(
-            number=self.number,
-            request=self.request,
-            transcript=self.reader.transcript,
-            usage=self.accounted(thinking),
-            finish=self.finish,
-            model=self.model or self.request.model or getattr(self._plan.backend, "model", ""),
-            seconds=monotonic() - self.started,
-            wrap=self.wrap,
-            logprobs=tuple(self.logprobs),
-        )
-
-    async def _counted(self) -> int | None:
-        """The tokens of the thinking, by the model's own counter where the backend has one."""
-        known = self.usage is not None and self.usage.thinking is not None
-        thinking = self.reader.transcript.thinking_source
-        count = getattr(self._plan.backend, "count", None)
-        if known or not thinking or count is None:
-            return None
-        with suppress(ReflectKitError):  # a figure is not worth losing the answer for
-            counted = count(thinking)
-            return int(await counted if isawaitable(counted) else counted)
-        return None
 
 
 class Run:
@@ -131,7 +61,8 @@ class Run:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._attempts: list[Attempt] = []
-        self._take: _Take | None = None
+        self._take: Take | None = None
+        self._books = Books(plan.spending, plan.backend)
         self._text = AnswerText()
         dialect = plan.reading.dialect
         self._display = (Display(dialect), Display(dialect)) if plan.restore else None
@@ -154,7 +85,7 @@ class Run:
         """What the call has cost so far; an estimate while an attempt is under way."""
         known = [a.usage for a in self._attempts]
         if self._take is not None and self._take.number > len(self._attempts):
-            known.append(self._take.accounted())
+            known.append(self._take.usage)
         return reduce(add, known, Usage())
 
     async def events(self) -> AsyncGenerator[Event, None]:
@@ -166,40 +97,125 @@ class Run:
             with closing(self._plan.policy.flow(self._plan.request)) as flow:
                 step = _advance(flow, None)
                 while isinstance(step, Request):
-                    async with aclosing(self._attempt(step)) as events:
-                        async for event in events:
-                            yield event
-                    step = _advance(flow, self._attempts[-1])
+                    done = len(self._attempts)
+                    try:
+                        async with aclosing(self._attempt(step)) as events:
+                            async for event in events:
+                                yield event
+                    except BudgetExceeded as error:
+                        if not done:
+                            raise
+                        step = self._out_of_budget(flow, error)
+                    else:
+                        step = _advance(flow, self._attempts[-1])
             self._conclude(step)
         except BaseException as error:
             _log.failure(error, lambda: self.usage, self._plan.mode, len(self._attempts))
             raise
 
-    async def _attempt(self, request: Request) -> AsyncGenerator[Event, None]:
-        take = self._take = _Take(self._plan, request, len(self._attempts) + 1)
-        _log.request(request, mode=self._plan.mode, show=self._plan.show, number=take.number)
-        yield AttemptStarted(take.number)
+    async def _attempt(self, wanted: Request) -> AsyncGenerator[Event, None]:
+        request, metering = await self._books.prepare(wanted)
+        paid, requests = None, 0
         try:
-            async with _open(self._plan.backend, request) as chunks:
-                async for chunk in chunks:
-                    for event in self._seen(take, take.feed(chunk)):
+            take = self._take = self._begin(request, metering)
+            yield AttemptStarted(take.number)
+            try:
+                async with aclosing(self._climb(take)) as events:
+                    async for event in events:
                         yield event
-        except BackendError as error:
-            with suppress(Exception):
-                take.end()
-            blame(error, take.reader.transcript, self.usage, self._plan.show)
-            raise
-        for event in self._seen(take, take.end()):
-            yield event
-        rest = take.rest()
-        for event in self._display[0].events(rest) if self._display else rest:
-            yield event
-        attempt = await take.attempt()
+                attempt = await take.attempt()
+            except BackendError as error:
+                with suppress(Exception):
+                    take.end("")
+                blame(error, take.reader.transcript, self.usage, self._plan.show)
+                raise
+            finally:
+                paid, requests = take.usage, take.requests
+            paid = attempt.usage
+        finally:
+            await self._books.settle(paid, requests)
         self._attempts.append(attempt)
         _log.attempt(shown_attempt(attempt, self._plan.show), mode=self._plan.mode)
         yield AttemptEnded(attempt.number, attempt.finish, attempt.usage)
 
-    def _seen(self, take: _Take, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
+    def _begin(self, request: Request, metering: Metering | None) -> Take:
+        plan = self._plan
+        take = Take(
+            request,
+            len(self._attempts) + 1,
+            backend=plan.backend,
+            reading=plan.reading,
+            show=plan.show,
+            counter=plan.spending.counter,
+            metering=metering,
+        )
+        _log.request(request, mode=plan.mode, show=plan.show, number=take.number)
+        return take
+
+    async def _climb(self, take: Take) -> AsyncGenerator[Event, None]:
+        """All that it takes for one answer: a request, and those that see to its end."""
+        steps = take.steps()
+        step, wrap = _next(steps, None)
+        while step is not None:
+            if isinstance(step, Say):
+                for event in self._seen(take, take.say(step.text)):
+                    yield event
+                step, wrap = _next(steps, None)
+            elif isinstance(step, FindOut):
+                await self._find_out(take)
+                step, wrap = _next(steps, None)
+            else:
+                take.begin(step)
+                async with self._sent(take, step) as chunks:
+                    async for chunk in chunks:
+                        for event in self._seen(take, take.feed(chunk)):
+                            yield event
+                        if take.stopped:
+                            break
+                for event in self._seen(take, take.leg_over()):
+                    yield event
+                step, wrap = _next(steps, take.ended)
+        for event in self._seen(take, take.end(wrap)):
+            yield event
+        rest = take.rest()
+        for event in self._display[0].events(rest) if self._display else rest:
+            yield event
+        if take.ladder:
+            self._books.lost(take.ladder.lost)
+
+    @asynccontextmanager
+    async def _sent(self, take: Take, step: Send) -> AsyncIterator[AsyncIterator[Chunk]]:
+        """The chunks that answer one request; what ends them early is told to ``take``."""
+        try:
+            async with _open(self._plan.backend, step.request) as chunks:
+                yield self._books.in_time(chunks, lambda: take.thinks)
+        except OutOfTime:
+            take.out_of_time(over=self._books.over)
+        except ReflectKitError as error:
+            if not take.failed(error):
+                raise
+
+    async def _find_out(self, take: Take) -> None:
+        found = await found_out(self._plan.backend)
+        if take.ladder:
+            take.ladder.continues = found.continues_prefix
+            take.ladder.knobs = found.reasoning or frozenset()
+
+    def _out_of_budget(
+        self, flow: Generator[Request, Attempt, Reply], error: BudgetExceeded
+    ) -> Request | Reply:
+        """No further attempt can be paid: the policy concludes, or what came last is the reply."""
+        status: Status = "deadline" if error.limit == "seconds" else "budget"
+        try:
+            return flow.throw(error)
+        except StopIteration as end:
+            reply: Reply = end.value
+            return reply
+        except BudgetExceeded:
+            last = conclude(self._attempts, self._attempts[-1], status)
+            return replace(last, stopped_by=f"{error.limit} ({error.scope})")
+
+    def _seen(self, take: Take, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
         """Passes ``events`` on and puts aside the answer text that became certain with them."""
         certain = take.screen.settled
         if self._display:
@@ -227,6 +243,14 @@ def _advance(flow: Generator[Request, Attempt, Reply], attempt: Attempt | None) 
     except StopIteration as end:
         reply: Reply = end.value
         return reply
+
+
+def _next(steps: Generator[Step, Any, Wrap], ended: Ended | None) -> tuple[Step | None, Wrap]:
+    """The next step; or none, and how the answer was come by."""
+    try:
+        return steps.send(ended), ""
+    except StopIteration as end:
+        return None, end.value
 
 
 @asynccontextmanager

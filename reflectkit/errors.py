@@ -9,7 +9,8 @@ ReflectKitError
  |    +-- BackendStatus          an HTTP status that says no
  |    +-- BackendWireError       not the protocol: HTML, bad SSE or JSON, early end
  +-- ProtocolError             text departs from the grammar (strict parsing only)
- +-- BudgetExceeded            a limit would be passed (limit, spent, scope)
+ +-- BudgetExceeded            a limit would be passed (limit, spent, scope, retry_after)
+ +-- LedgerError               the store of a ledger failed (retryable)
  +-- VerificationFailed        no attempt was accepted (carries the reply)
 """
 
@@ -29,6 +30,7 @@ __all__ = [
     "BackendWireError",
     "BudgetExceeded",
     "ConfigurationError",
+    "LedgerError",
     "MissingCapability",
     "ProtocolError",
     "ReflectKitError",
@@ -128,15 +130,34 @@ class ProtocolError(ReflectKitError):
 
 
 class BudgetExceeded(ReflectKitError):
-    """Going on would pass a limit: its name, what was spent, and the scope it belongs to."""
+    """Going on would pass a limit: its name, what was spent, and the scope it belongs to.
+
+    ``retry_after``: seconds until the limit's window starts anew (None: it will not by itself).
+    """
 
     def __init__(
-        self, message: str, *, limit: str, spent: float = 0.0, scope: str = "call", hint: str = ""
+        self,
+        message: str,
+        *,
+        limit: str,
+        spent: float = 0.0,
+        scope: str = "call",
+        hint: str = "",
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message, hint=hint)
         self.limit = limit
         self.spent = spent
         self.scope = scope
+        self.retry_after = retry_after
+
+
+class LedgerError(ReflectKitError):
+    """The file or server that keeps a ledger failed. ``retryable``: it may work later."""
+
+    def __init__(self, message: str, *, hint: str = "", retryable: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.retryable = retryable
 
 
 class VerificationFailed(ReflectKitError):

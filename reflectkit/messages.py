@@ -27,9 +27,10 @@ FinishReason = Literal["stop", "length", "tool_calls", "content_filter", "cancel
 #: how hard a model is to think, from not at all to as hard as it can
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
-#: How an answer was come by whose thinking was cut: it was closed and gone on from, asked for with
-#: a turn of its own, or is the last result that the thinking stated. "": it was not cut.
-Wrap = Literal["", "closed", "asked", "salvaged"]
+#: How an answer was come by whose thinking did not end by itself. It was gone on with beyond its
+#: own end; or it was cut, and then closed and gone on from, asked for the answer with a turn of its
+#: own, or the last result that it stated is the answer; or there is none. "": it was left alone.
+Wrap = Literal["", "extended", "closed", "asked", "salvaged", "unanswered"]
 
 #: One part of a message that is not plain text, in the backend's own JSON shape; passed through.
 ContentPart = Mapping[str, Any]
@@ -126,8 +127,8 @@ class Request:
 class Usage:
     """Tokens. ``completion`` covers everything generated: thinking, reflections and output.
 
-    ``thinking`` (reflections and tags included) is ``None`` where nobody counted it.
-    ``exact`` is False as soon as one addend is an estimate.
+    ``thinking`` (reflections and tags included) and ``reflections`` (a part of it) are ``None``
+    where nobody counted them. ``exact`` is False as soon as one addend is an estimate.
     """
 
     prompt: int = 0
@@ -135,20 +136,30 @@ class Usage:
     thinking: int | None = None
     cached: int = 0
     exact: bool = True
+    reflections: int | None = None
 
     @property
     def total(self) -> int:
         return self.prompt + self.completion
 
+    @property
+    def output(self) -> int:
+        """What was generated beside the thinking."""
+        return self.completion - (self.thinking or 0)
+
     def __add__(self, other: Usage) -> Usage:
-        known = self.thinking is not None or other.thinking is not None
         return Usage(
             prompt=self.prompt + other.prompt,
             completion=self.completion + other.completion,
-            thinking=(self.thinking or 0) + (other.thinking or 0) if known else None,
+            thinking=_sum(self.thinking, other.thinking),
             cached=self.cached + other.cached,
             exact=self.exact and other.exact,
+            reflections=_sum(self.reflections, other.reflections),
         )
+
+
+def _sum(one: int | None, other: int | None) -> int | None:
+    return None if one is None and other is None else (one or 0) + (other or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,8 +168,7 @@ class Chunk:
 
     ``text`` is ordinary content, still to be parsed. ``reasoning`` was already separated by the
     server and is never scanned again. ``usage`` replaces earlier figures of the same answer (it is
-    a running total). ``wrap``: thinking was ended from outside, and how the answer came about
-    then. ``logprobs`` are the log-probabilities of its tokens, in the server's shape.
+    a running total). ``logprobs`` are the log-probabilities of its tokens, in the server's shape.
     ``payload`` carries provider blocks for replay.
     """
 
@@ -167,7 +177,6 @@ class Chunk:
     tool_calls: tuple[ToolCall, ...] = field(default=(), kw_only=True)
     usage: Usage | None = field(default=None, kw_only=True)
     finish: FinishReason | None = field(default=None, kw_only=True)
-    wrap: Wrap = field(default="", kw_only=True)
     model: str = field(default="", kw_only=True)
     logprobs: tuple[Mapping[str, Any], ...] = field(default=(), kw_only=True, repr=False)
     payload: Mapping[str, Any] | None = field(default=None, kw_only=True, repr=False)

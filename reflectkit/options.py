@@ -15,7 +15,11 @@ from .protocol.prompts import PROMPTED
 from .visibility import Show
 
 if TYPE_CHECKING:
+    from .budget.budget import Budget
+    from .budget.tokens import Counter
     from .correction.policy import Policy
+    from .ledgers.scope import Scope
+    from .models.prices import Price
     from .protocol import Dialect
 
 __all__ = ["Connecting", "Options", "Settings", "changed", "checked"]
@@ -39,6 +43,10 @@ class Options(TypedDict, total=False):
     policy: Policy | None
     variant: str
     prefilled: bool | None
+    budget: Budget | None
+    scopes: Sequence[Scope]
+    prices: Mapping[str, Price] | Price | None
+    counter: Counter | None
 
 
 class Connecting(Options, total=False):
@@ -68,6 +76,10 @@ class Settings:
     policy: Policy | None = None
     variant: str = "v1"
     prefilled: bool | None = None
+    budget: Budget | None = None
+    scopes: Sequence[Scope] = ()
+    prices: Mapping[str, Price] | Price | None = None
+    counter: Counter | None = None
 
 
 _MOST = float_info.max
@@ -102,6 +114,10 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "policy": (lambda v: callable(getattr(v, "flow", None)), "an object with flow(request)"),
     "variant": (lambda v: isinstance(v, str) and v in PROMPTED, "one of " + ", ".join(PROMPTED)),
     "prefilled": (lambda v: isinstance(v, bool), "True or False"),
+    "budget": (lambda v: callable(getattr(v, "model_dump", None)), "a Budget"),
+    "scopes": (lambda v: all(hasattr(s, "shortage") for s in v), "a list of Scope objects"),
+    "prices": (lambda v: v is not None, "a Price, or a mapping from models' names to Price"),
+    "counter": (lambda v: callable(getattr(v, "count", None)), "an object with count(text)"),
     "dialect": (lambda v: _known_dialect(v), "a known dialect's name or a Dialect"),
 }
 _DEFAULTS = Settings()

@@ -100,6 +100,11 @@ class Reader:
         return [*events, *(Corrected(s.start, s.end, "outside", s.kind) for s in found.sections)]
 
     @property
+    def held(self) -> int:
+        """Characters that no event has told of yet."""
+        return self._parser.held
+
+    @property
     def progress(self) -> Progress:
         """How certain the events so far are."""
         place = self._parser.unsettled

@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "ANSWERED",
     "Attempt",
     "Draft",
     "Ending",
+    "EnforcedBy",
+    "Grant",
     "Issue",
     "IssueKind",
     "Mode",
@@ -51,10 +54,23 @@ IssueKind = Literal[
 ]
 Mode = Literal["trained", "prompted", "plain"]
 #: How the answer came to its end: by itself, at the token cap, by the caller, or by a fault; where
-#: its thinking was cut, how the answer was come by (see ``Wrap``).
+#: its thinking was not left alone, how the answer was come by (see ``Wrap``).
 Ending = Literal[
-    "complete", "length", "stopped", "cancelled", "error", "closed", "asked", "salvaged"
+    "complete",
+    "length",
+    "stopped",
+    "cancelled",
+    "error",
+    "extended",
+    "closed",
+    "asked",
+    "salvaged",
+    "unanswered",
 ]
+#: Endings that leave a whole answer.
+ANSWERED: frozenset[Ending] = frozenset({"complete", "extended", "closed", "asked", "salvaged"})
+#: Who made a limit hold: the server by itself, this side, nobody. "": it was not reached.
+EnforcedBy = Literal["", "server", "client", "nobody"]
 #: Who judged: a rule in code, a schema, a tool that was run, a judging model, the answering model
 #: itself, or somebody who knows the right answer (for comparisons alone).
 VerdictBy = Literal["rule", "schema", "tool", "judge", "self", "oracle"]
@@ -221,11 +237,31 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What came of one limit in one attempt, in tokens (``reflections``: their number).
+
+    ``limit``: "thinking", "output", "completion" ... ``requested``: what was asked for (None: it
+    follows from other limits). ``granted``: what was left of it. ``spent``: what was used.
+    ``by``: whose limit that is. ``told``: the server was told of it, in a field of its own.
+    """
+
+    limit: str
+    requested: int | None = None
+    granted: int | None = None
+    spent: int = 0
+    enforced_by: EnforcedBy = ""
+    by: str = ""
+    told: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
     """One turn of the correction loop: what was asked, what came, what it cost.
 
-    ``logprobs``: of its tokens, in the server's shape, where they were asked for; a consumer who
-    does not see the thinking does not see them either.
+    ``requests``: how many it took; a cut answer takes more than one. ``cut``: the limit that cut
+    it ("" if none did). ``grants``: its limits, and who made them hold. ``logprobs``: of its
+    tokens, in the server's shape, where they were asked for; a consumer who does not see the
+    thinking does not see them either.
     """
 
     number: int
@@ -237,7 +273,17 @@ class Attempt:
     model: str = ""
     seconds: float = 0.0
     wrap: Wrap = ""
+    requests: int = 1
+    cut: str = ""
+    grants: tuple[Grant, ...] = ()
     logprobs: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+
+    @property
+    def bound_by(self) -> str:
+        """The limit that ended it and whose that is, such as "thinking (client)"; "" if none."""
+        if self.cut:
+            return next((g.by for g in self.grants if g.limit == self.cut), self.cut)
+        return next((g.by for g in self.grants if g.enforced_by), "")
 
     @property
     def draft(self) -> Draft:
@@ -306,6 +352,16 @@ class Reply:
     def verdicts(self) -> tuple[Verdict, ...]:
         """The verdicts on the last attempt."""
         return self.attempts[-1].verdicts if self.attempts else ()
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """The limits of the last attempt, and who made them hold."""
+        return self.attempts[-1].grants if self.attempts else ()
+
+    @property
+    def bound_by(self) -> str:
+        """The limit that ended the last attempt, and whose it is; see ``Attempt.bound_by``."""
+        return self.attempts[-1].bound_by if self.attempts else ""
 
     @property
     def message(self) -> Message:

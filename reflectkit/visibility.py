@@ -24,7 +24,7 @@ from .events import (
 )
 from .messages import Usage
 from .reading import Progress
-from .reply import Attempt, Issue, Reply, Section, Summary, Transcript
+from .reply import ANSWERED, Attempt, Issue, Reply, Section, Summary, Transcript
 
 __all__ = [
     "Answer",
@@ -283,7 +283,7 @@ def summarised(transcript: Transcript, usage: Usage) -> Summary:
 
 def concealed(reply: Reply, show: Show) -> Reply:
     """``reply`` as the consumer may see it, its attempts included."""
-    complete = reply.ending in ("complete", "closed", "asked", "salvaged")
+    complete = reply.ending in ANSWERED
     return replace(
         reply,
         transcript=visible(reply.transcript, show, complete=complete),

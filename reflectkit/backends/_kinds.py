@@ -42,7 +42,8 @@ class Knobs:
 
     ``efforts``: the words that it knows. ``on`` and ``off``: the values of its switch.
     ``least``: the smallest budget that it takes, in tokens. ``either``: a budget or an effort.
-    ``one``: switch and effort are one field. ``beside``: what goes with a budget.
+    ``one``: switch and effort are one field. ``beside``: what goes with a budget. ``caps``: a
+    budget only limits thinking; it switches nothing on.
     """
 
     tokens: Path = ()
@@ -54,6 +55,7 @@ class Knobs:
     least: int = 0
     either: bool = False
     one: bool = False
+    caps: bool = False
     beside: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -181,7 +183,7 @@ _KNOWN: Final = (
         running=_RUNNING,
         tokenizer=Tokenizer(),
         # the budget needs a server with --reasoning-parser or --reasoning-config; others say so
-        knobs=Knobs(tokens=("thinking_token_budget",), effort=_EFFORT, switch=_TEMPLATE),
+        knobs=Knobs(tokens=("thinking_token_budget",), effort=_EFFORT, switch=_TEMPLATE, caps=True),
     ),
     ServerKind(
         name="sglang",
@@ -204,7 +206,7 @@ _KNOWN: Final = (
             render="/apply-template",
             back="",
         ),
-        knobs=Knobs(tokens=("reasoning_budget_tokens",), switch=_TEMPLATE),
+        knobs=Knobs(tokens=("reasoning_budget_tokens",), switch=_TEMPLATE, caps=True),
     ),
     ServerKind(
         name="ollama",

@@ -174,6 +174,7 @@ class MessageReader:
             "message_stop": self._message_stop,
             "message": self._whole,
         }
+        self._begun = False
         self.started = False
         self.ended = False
 
@@ -275,9 +276,14 @@ class MessageReader:
         if not isinstance(text, str) or not text:
             return
         if name == "thinking":
-            yield Chunk(reasoning=text, model=self._model)
+            yield Chunk(reasoning=text, model=self._model, usage=self._at_first())
         elif name == "text" and (passed := self._stop.feed(text)):
-            yield Chunk(passed, model=self._model)
+            yield Chunk(passed, model=self._model, usage=self._at_first())
+
+    def _at_first(self) -> Usage | None:
+        """What the prompt cost, once, for those who cut the answer before its end."""
+        first, self._begun = not self._begun, True
+        return self.usage if first else None
 
     def _count(self, usage: object) -> None:
         figures = _mapping(usage).items()

@@ -32,6 +32,8 @@ class Capabilities:
     #: parts of a ``ReasoningBudget`` that it takes: "tokens", "effort", "enabled"; None: that is
     #: known once it was asked, and it refuses by itself what it cannot take
     reasoning: frozenset[str] | None = frozenset()
+    #: a budget in tokens only limits its thinking; elsewhere it may switch thinking on
+    caps_thinking: bool = False
     #: ``count_tokens(request)`` counts a prompt's tokens
     counts_tokens: bool = False
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BackendStatus, BackendWireError, ConfigurationError
 from ..messages import Chunk, Request, Usage
+from ..models.embedded import embedded_models
+from ..models.gguf import Header, read_header
 from ._cpu import check_cpu
-from ._gguf import Header, read_header
 from ._kinds import Knobs
 from ._local import check_at_least, check_text
 from ._wire import ChunkReader, body, read_error, read_timings
@@ -54,20 +55,12 @@ _CHANNELS: Final = ("<|channel|>", "<|channel>")
 _CONTROL: Final = 3
 #: a line break, as byte-level vocabularies spell it
 _NEWLINE: Final = "\N{LATIN CAPITAL LETTER C WITH DOT ABOVE}"
-_KNOBS: Final = Knobs(tokens=("reasoning_budget_tokens",))
+_KNOBS: Final = Knobs(tokens=("reasoning_budget_tokens",), caps=True)
 _ENDS: Final = ("tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id")
 _SMALL: Final = 64 << 20
 _CONTEXT: Final = 8192
 #: 2**32 - 1 means "any seed" to llama.cpp
 _SEEDS: Final = 0xFFFFFFFF
-
-
-def embedded_models() -> dict[str, Path]:
-    """The weights that are shipped: name -> file. ``nano-x`` lies in ``x.gguf``."""
-    from importlib.resources import files
-
-    folder = Path(str(files("reflectkit.models").joinpath("weights")))
-    return {f"nano-{path.stem}": path for path in sorted(folder.glob("*.gguf"))}
 
 
 class NanoBackend:
@@ -138,7 +131,11 @@ class NanoBackend:
     def capabilities(self) -> Capabilities:
         """What llama.cpp does with this model. A budget for thinking needs tags of one token."""
         return Capabilities(
-            continues_prefix=True, reports_usage=True, seeds=True, reasoning=self._knobs.names
+            continues_prefix=True,
+            reports_usage=True,
+            seeds=True,
+            reasoning=self._knobs.names,
+            caps_thinking=self._knobs.caps,
         )
 
     async def stream(self, request: Request, /) -> AsyncIterator[Chunk]:

@@ -133,6 +133,7 @@ class OpenAIBackend(RemoteBackend):
             tools=kind.tools,
             images=kind.images,
             reasoning=kind.knobs.names if self._kind else None,
+            caps_thinking=kind.knobs.caps,
             counts_tokens=kind.tokenizer is not None,
         )
 

@@ -56,6 +56,7 @@ class TransformersBackend:
         reports_usage=True,
         seeds=True,
         reasoning=frozenset({"tokens"}),
+        caps_thinking=True,
         counts_tokens=True,
     )
 

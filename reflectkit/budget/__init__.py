@@ -1,7 +1,7 @@
-"""Limits and what they cost: for now, how tokens are counted where nobody reported them."""
+"""Limits and what they cost: counting tokens, and usage where nobody reported it."""
 
 from __future__ import annotations
 
-from .tokens import accounted, estimate, estimate_prompt
+from .tokens import Counter, LearnedCounter, estimate, estimate_prompt
 
-__all__ = ["accounted", "estimate", "estimate_prompt"]
+__all__ = ["Counter", "LearnedCounter", "estimate", "estimate_prompt"]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .. import errors
+from ..reply import ANSWERED
 
 if TYPE_CHECKING:
     from ..reply import Reply
@@ -36,8 +37,8 @@ USAGE = Exit(
 )
 UNREACHABLE = Exit(
     3,
-    "the server cannot be reached or is too slow",
-    (errors.BackendUnreachable, errors.BackendTimeout),
+    "the server or ledger cannot be reached or is too slow",
+    (errors.BackendUnreachable, errors.BackendTimeout, errors.LedgerError),
 )
 REFUSED = Exit(4, "the server or model said no", (errors.BackendError,))
 WIRE = Exit(5, "the server's bytes are not the protocol", (errors.BackendWireError,))
@@ -58,7 +59,7 @@ def code_of(error: BaseException) -> int:
 def complaint(reply: Reply) -> str:
     """Why the answer is not a complete and accepted one ("" if it is)."""
     rejected = [v.feedback or v.name or "no reason given" for v in reply.verdicts if v.ok is False]
-    if reply.ending not in ("complete", "closed", "asked", "salvaged"):
+    if reply.ending not in ANSWERED:
         return f"The answer is incomplete ({reply.ending})."
     if rejected:
         return f"The answer was not accepted: {'; '.join(rejected)}."

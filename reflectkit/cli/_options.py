@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any, cast, get_args
 
+from ..budget.ledger import PERIODS
 from ..messages import Effort, ReasoningBudget
 from ._exits import EXITS
 
@@ -17,6 +18,7 @@ MODES = ("auto", "trained", "prompted", "plain")
 VARIANTS = ("v1", "v1-format")
 APIS = ("openai", "anthropic", "ollama")
 KEY = "REFLECTKIT_API_KEY"
+LEDGER = "REFLECTKIT_LEDGER"
 
 EPILOG = "exit codes:\n" + "\n".join(f"  {row.code:>3}  {row.meaning}" for row in EXITS)
 
@@ -31,6 +33,9 @@ DOCTOR = """Ask a live endpoint about thirty small questions, and say in plain
 words what is wrong with it and how to mend it: tags taken out, a wrong tokenizer or template, small
 contexts and caps, answers that run on or are swallowed."""
 
+BUDGET = """Show and change the limits that a ledger keeps, and what was spent of them. The
+ledger is the one that your applications use: sqlite:PATH, or the address of a Redis server."""
+
 
 def build() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
@@ -40,6 +45,7 @@ def build() -> argparse.ArgumentParser:
     _ask(_command(commands, "ask", ASK, "ask a model"))
     _parse(_command(commands, "parse", PARSE, "take a finished answer apart"))
     _doctor(_command(commands, "doctor", DOCTOR, "is this endpoint set up right?"))
+    _budget(commands)
     return parser
 
 
@@ -167,6 +173,58 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
     add("--api-key", type=secret, metavar="WHERE", help=f"env:NAME or file:PATH (or env:{KEY})")
     add("--timeout", type=_positive, metavar="S", help="seconds for one question")
     add("--quick", action="store_true", help="look at prompts and tokens, and at one answer alone")
+
+
+def _budget(commands: Any) -> None:
+    summary = "what scopes may spend, and what they spent"
+    parser = commands.add_parser(
+        "budget", prog="reflectkit budget", description=BUDGET, help=summary
+    )
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    show = _action(actions, "show", "how the limits stand, of one scope or of all")
+    show.add_argument("scope", nargs="?", default="", metavar="SCOPE", help="such as tenant:acme")
+    for name, summary in CHANGES.items():
+        action = _action(actions, name, summary)
+        action.add_argument("scope", metavar="SCOPE", help="such as tenant:acme")
+        if name != "reset":
+            _limit(action)
+
+
+CHANGES = {
+    "set": "keep a limit in the ledger: it binds every application that uses this scope",
+    "unset": "take a limit of the ledger's own away; the figure does not matter",
+    "top-up": "add to what may be spent in the present window",
+    "reset": "forget what a scope spent and was topped up with",
+}
+
+
+def _action(actions: Any, name: str, summary: str) -> argparse.ArgumentParser:
+    action: argparse.ArgumentParser = actions.add_parser(
+        name, prog=f"reflectkit budget {name}", description=summary, help=summary
+    )
+    add = action.add_argument
+    add(
+        "--ledger", type=_ledger, metavar="ADDRESS", help=f"sqlite:PATH, redis://HOST (or {LEDGER})"
+    )
+    add("--json", action="store_true", help="one JSON object instead of a table")
+    add("--traceback", action="store_true", help="show where an error came from")
+    return action
+
+
+def _limit(action: argparse.ArgumentParser) -> None:
+    either = action.add_mutually_exclusive_group(required=True).add_argument
+    either("--tokens", type=int, metavar="N", help="tokens of prompts and answers")
+    either("--calls", type=int, metavar="N", help="calls")
+    either("--money", metavar="X", help="money, in the currency of your prices")
+    action.add_argument("--per", choices=PERIODS, help="the window (default: for ever)")
+
+
+def _ledger(text: str) -> str:
+    if text.partition("://")[2].rpartition("@")[0]:
+        raise argparse.ArgumentTypeError(
+            f"a password on the command line can be read by everyone here: put it into {LEDGER}"
+        )
+    return text
 
 
 def _positive(text: str) -> float:

@@ -47,6 +47,10 @@ def _command(options: Namespace) -> int:
         from ._doctor import doctor
 
         return doctor(options)
+    if options.command == "budget":
+        from ._budget import budget
+
+        return budget(options)
     from ._ask import ask
 
     return ask(options)

@@ -66,6 +66,8 @@ def is_live(policy: Policy) -> bool:
 
 def conclude(attempts: Sequence[Attempt], best: Attempt, status: Status = "unverified") -> Reply:
     """The reply that presents ``best`` and accounts for all ``attempts``."""
+    if best.wrap == "unanswered" and status == "unverified":
+        status = "deadline" if best.cut == "seconds" else "budget"
     return Reply(
         transcript=best.transcript,
         attempts=tuple(attempts),
@@ -73,5 +75,5 @@ def conclude(attempts: Sequence[Attempt], best: Attempt, status: Status = "unver
         model=best.model,
         ending=_ending(best),
         status=status,
-        stopped_by="content_filter" if best.finish == "content_filter" else "",
+        stopped_by="content_filter" if best.finish == "content_filter" else best.bound_by,
     )

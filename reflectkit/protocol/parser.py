@@ -97,6 +97,11 @@ class Parser(Reading):
         return self._ended_here().transcript
 
     @property
+    def held(self) -> int:
+        """Characters that may become a delimiter: no event has told of them yet."""
+        return len(self._buffer)
+
+    @property
     def unsettled(self) -> int | None:
         """Where text begins whose kind later text may still change; None if there is none.
 

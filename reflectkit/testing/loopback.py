@@ -86,13 +86,14 @@ def chat(
     reasoning: Sequence[str] = (),
     field: str = "reasoning_content",
     finish: str | None = "stop",
-    usage: Literal["chunk", "finish", "none"] = "chunk",
+    usage: Literal["chunk", "finish", "running", "none"] = "chunk",
     done: bool = True,
     model: str = "loopback",
 ) -> Served:
     """A streamed answer, one event a step: a first role, reasoning, texts, finish, usage, [DONE].
 
-    ``usage``: in a chunk of its own without choices, on the finishing chunk, or not at all.
+    ``usage``: in a chunk of its own without choices, on the finishing chunk, in every chunk, or not
+    at all. A piece is a token.
     ``finish=None`` and ``done=False`` leave the ends out.
     """
     figures = {"prompt_tokens": 7, "completion_tokens": len(texts) + len(reasoning)}
@@ -105,10 +106,17 @@ def chat(
     if finish is not None:
         last: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}
         chunks.append(last | ({"usage": figures} if usage == "finish" else {}))
+    if usage == "running":
+        most = figures["completion_tokens"]
+        chunks = [c | _running(min(n, most)) for n, c in enumerate(chunks)]
     if usage == "chunk":
         chunks.append({"choices": [], "usage": figures})
     steps = [_event({"object": "chat.completion.chunk", "model": model} | c) for c in chunks]
     return Served((*steps, b"data: [DONE]\n\n") if done else tuple(steps), headers=_STREAM)
+
+
+def _running(tokens: int) -> dict[str, Any]:
+    return {"usage": {"prompt_tokens": 7, "completion_tokens": tokens}}
 
 
 def refusal(status: int, message: str = "no", **headers: str) -> Served:

@@ -9,7 +9,7 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from ..budget import accounted
+from ..budget import estimate, estimate_prompt
 from ..errors import ConfigurationError, ReflectKitError
 from ..messages import Message, Request, Usage
 from ..protocol import parse
@@ -174,5 +174,5 @@ async def _streamed(backend: Any, request: Request) -> tuple[str, Usage]:
         async for chunk in chunks:
             text += chunk.text
             usage = chunk.usage or usage
-    transcript = parse(text)
-    return transcript.output, accounted(usage, request, transcript)
+    guess = Usage(prompt=estimate_prompt(request), completion=estimate(text), exact=False)
+    return parse(text).output, usage or guess

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from reflectkit.backends._gguf import read_header
 from reflectkit.backends.nano import NanoBackend
 from reflectkit.errors import ConfigurationError
+from reflectkit.models.gguf import read_header
 from reflectkit.testing.markov import chain, write_chain
 
 HELLO = chain("\n\n", "h", "i", "<|eot_id|>")

@@ -18,6 +18,7 @@ CODES = {
     "BackendWireError": 5,
     "BudgetExceeded": 1,
     "ConfigurationError": 2,
+    "LedgerError": 3,
     "MissingCapability": 2,
     "ProtocolError": 1,
     "ReflectKitError": 70,

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from reflectkit.backends._gguf import Header, read_header
+from reflectkit.models.gguf import Header, read_header
 
 SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
@@ -57,7 +57,7 @@ def tensors(path: Path) -> dict[str, Any]:
 
 
 def _after_values(data: bytes) -> int:
-    from reflectkit.backends._gguf import _Cursor
+    from reflectkit.models.gguf import _Cursor
 
     cursor = _Cursor(data, 24)  # type: ignore[arg-type]
     for _ in range(struct.unpack_from("<Q", data, 16)[0]):

@@ -290,20 +290,21 @@ class _Counting(ScriptedBackend):
 
 async def test_thinking_is_counted_by_the_model_where_it_can() -> None:
     backend = _Counting(GOOD, usage=Usage(prompt=10, completion=40))
-    assert (await Client(backend).ask("q")).usage == Usage(prompt=10, completion=40, thinking=6)
+    usage = (await Client(backend).ask("q")).usage
+    assert usage == Usage(prompt=10, completion=40, thinking=6, reflections=1)
 
 
 async def test_no_report_gives_an_estimate_marked_as_one() -> None:
     usage = (await Client(ScriptedBackend(GOOD)).ask("q")).usage
     assert usage.prompt > 0
-    assert usage.completion == -(-len(GOOD) // 4)
+    assert len(GOOD) // 8 < usage.completion < len(GOOD) // 2
     assert not usage.exact
 
 
 async def test_no_thinking_is_no_estimate() -> None:
     backend = ScriptedBackend("28", usage=Usage(prompt=1, completion=2))
     usage = (await Client(backend, mode="plain").ask("q")).usage
-    assert usage == Usage(prompt=1, completion=2, thinking=0)
+    assert usage == Usage(prompt=1, completion=2, thinking=0, reflections=0)
 
 
 def test_any_object_with_stream_is_a_backend() -> None:

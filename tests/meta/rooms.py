@@ -39,12 +39,16 @@ FLOORS = (
         pure=True,
     ),
     Floor("edges", ("models", "counters", "backends", "ledgers", "verify")),
-    Floor("engine and front", ("_log", "modes", "options", "engine", "stream", "client", "sync")),
+    Floor("engine and front", ("_log", "modes", "options", "take", "spending", "engine", "stream", "client", "sync")),
     Floor("tools", ("testing", "compare", "tuning", "probe", "cli", "__main__")),
 )
 
 #: What a room may see of another, where that is less than all of it.
-NARROW = {("engine", "backends"): "reflectkit.backends.base"}
+NARROW = {
+    ("engine", "backends"): "reflectkit.backends.base",
+    ("take", "backends"): "reflectkit.backends.base",
+    ("spending", "backends"): "reflectkit.backends.base",
+}
 
 #: What users configure is checked by pydantic, on a pure floor too; nothing there imports these
 #: modules when it is loaded.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-from reflectkit.backends._gguf import read_header
 from reflectkit.backends.nano import embedded_models
 from reflectkit.models import profile_for
+from reflectkit.models.gguf import read_header
 
 SERVING = Path(__file__).resolve().parents[2] / "cookbook" / "serving"
 

@@ -21,7 +21,7 @@ from reflectkit.verify.judge import Judge
 
 from .drafts import draft_of
 
-USAGE = Usage(prompt=100, completion=20, thinking=0)
+USAGE = Usage(prompt=100, completion=20)
 CODE = re.compile(r"the word VERDICT, the code (\w+), then")
 BOUNDARY = re.compile(r"\AYou are a judge\. .*\n\nThe boundary (\w+) marks")
 
@@ -163,6 +163,13 @@ async def test_more_than_half_of_all_votes_decide(votes: list[str], ok: bool | N
     verdict = await Judge(saying(*votes), samples=len(votes))(draft())
     assert verdict.ok is ok
     assert bool(verdict.feedback) is not bool(ok)
+
+
+async def test_what_nobody_counted_is_estimated() -> None:
+    judge = Judge(ScriptedBackend("well"))
+    await judge(draft())
+    assert judge.usage.prompt > 200
+    assert (judge.usage.completion, judge.usage.exact) == (1, False)
 
 
 async def test_by_self_is_said() -> None:

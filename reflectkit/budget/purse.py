@@ -1,0 +1,233 @@
+"""What a call may still spend, and what that means for its next answer. Pure arithmetic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+from ..errors import BudgetExceeded
+from .bounds import NO_BOUNDS, Bounds
+from .meter import Caps
+
+if TYPE_CHECKING:
+    from ..messages import Usage
+
+__all__ = ["NANO", "Allowance", "Purse", "Rates"]
+
+#: money is kept in whole billionths, so that nothing drifts
+NANO: Final = 10**9
+#: tokens that closing the thinking may take
+_CLOSING: Final = 16
+_LEAST_GRACE: Final = 8
+#: a quarter of the room belongs to the output, at most this much, where nobody set a floor
+_USUAL_FLOOR: Final = 256
+
+
+class Rates(Protocol):
+    """What tokens cost, in billionths of the currency: ``models.prices.Price`` is one."""
+
+    @property
+    def nano_prompt(self) -> int:
+        """For one token of a prompt, at most."""
+        ...
+
+    @property
+    def nano_completion(self) -> int:
+        """For one token that is generated."""
+        ...
+
+    def nano(self, usage: Usage, /) -> int:
+        """For a whole usage."""
+        ...
+
+
+class _Account(NamedTuple):
+    """One limit of the whole call: what is left, and what a token of each kind takes from it."""
+
+    limit: str
+    left: int
+    prompt: int
+    completion: int
+
+    def completions(self, prompt: int) -> int | None:
+        """The tokens of completion that it pays behind a prompt; None: any number."""
+        left = self.left - self.prompt * prompt
+        return left // self.completion if self.completion else (None if left >= 0 else -1)
+
+    def thinking(self, prompt: int, floor: int) -> int | None:
+        """The tokens of thinking after which it still pays a second request for the answer: the
+        prompt and the thinking again, and ``floor`` tokens of output."""
+        left = self.left - self.prompt * (2 * prompt + _CLOSING) - self.completion * floor
+        each = self.prompt + self.completion
+        return left // each if each else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowance:
+    """What the next answer may take: its caps, and who set them (limit -> name).
+
+    ``floor``: tokens that its output has at least. ``wraps``: a further request to see to an answer
+    is paid for as well.
+    """
+
+    caps: Caps
+    floor: int = 1
+    wraps: bool = True
+    by: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def bound_by(self) -> str:
+        """Whose limit the answer's length has: "max_tokens (request)", "total (client)"..."""
+        return dict(self.by).get("completion", "")
+
+
+class Purse:
+    """The limits of one call, and what it has spent of them."""
+
+    def __init__(self, bounds: Bounds = NO_BOUNDS, rates: Rates | None = None) -> None:
+        self.bounds = bounds
+        self.rates = rates
+        self.tokens = self.money = self.calls = 0
+
+    def pay(self, usage: Usage, calls: int = 1) -> None:
+        """A request was answered."""
+        self.tokens += usage.total
+        self.money += self.cost(usage)
+        self.calls += calls
+
+    def cost(self, usage: Usage) -> int:
+        """In billionths of the currency."""
+        return self.rates.nano(usage) if self.rates else 0
+
+    def completions(self, prompt: int) -> int | None:
+        """Tokens of completion that a request with such a prompt may have now; None: any number.
+        Fewer than one: it cannot be paid."""
+        most = [n for a in self._accounts() if (n := a.completions(prompt)) is not None]
+        calls = self.bounds.get("calls")
+        if calls is not None and self.calls >= calls:
+            return 0
+        return min(most, default=None)
+
+    def allow(
+        self, prompt: int, *, max_tokens: int | None = None, held: tuple[int, str] | None = None
+    ) -> Allowance:
+        """What an answer may take behind a prompt of so many tokens (at most).
+
+        ``max_tokens``: what the request says. ``held``: what a ledger has granted, and for whom.
+        Raises ``BudgetExceeded`` where not even a short answer can be paid.
+        """
+        self._check(prompt)
+        room, whose = self._room(prompt, max_tokens, held)
+        floor = self._floor(room)
+        if room is not None and room < (self.bounds.get("output_floor") or 1):
+            raise self._exceeded(whose, room)
+        thinking, thought_by, wraps = self._thinking(prompt, room, floor)
+        get = self.bounds.get
+        caps = Caps(
+            thinking=thinking,
+            thinking_floor=min(get("thinking_floor") or 0, _or(thinking, 1 << 60)),
+            reflection=get("reflection"),
+            reflections=get("reflections"),
+            grace=self._grace(room),
+            output=get("output"),
+            completion=room,
+        )
+        by = {"completion": whose, "thinking": thought_by} | {
+            name: f"{name} ({self.bounds.whose(name)})"
+            for name in ("reflection", "reflections", "output")
+            if get(name) is not None
+        }
+        return Allowance(
+            caps=caps, floor=floor, wraps=wraps, by=tuple((k, v) for k, v in by.items() if v)
+        )
+
+    # --- parts
+
+    def _accounts(self) -> Iterator[_Account]:
+        total, money = self.bounds.get("total"), self.bounds.get("money")
+        if total is not None:
+            yield _Account("total", total - self.tokens, 1, 1)
+        if money is not None and self.rates:
+            prompt, completion = self.rates.nano_prompt, self.rates.nano_completion
+            yield _Account("money", int(Decimal(money) * NANO) - self.money, prompt, completion)
+
+    def _check(self, prompt: int) -> None:
+        most, calls = self.bounds.get("prompt"), self.bounds.get("calls")
+        if most is not None and prompt > most:
+            raise BudgetExceeded(
+                f"The prompt has up to {prompt} tokens; {most} are allowed.",
+                limit="prompt",
+                spent=prompt,
+                scope=self.bounds.whose("prompt"),
+                hint="Shorten the messages, or raise prompt.",
+            )
+        if calls is not None and self.calls >= calls:
+            raise self._exceeded("calls", 0)
+
+    def _room(
+        self, prompt: int, max_tokens: int | None, held: tuple[int, str] | None
+    ) -> tuple[int | None, str]:
+        """The most tokens of completion, and whose limit that is."""
+        found: list[tuple[int, str]] = [held] if held else []
+        if max_tokens is not None:
+            found.append((max_tokens, "max_tokens (request)"))
+        for account in self._accounts():
+            if (most := account.completions(prompt)) is not None:
+                found.append((most, self._named(account.limit)))
+        thinking, output = self.bounds.get("thinking"), self.bounds.get("output")
+        if thinking is not None and output is not None:
+            both = thinking + self._grace(None) + output + _CLOSING
+            found.append((both, self._named("output")))
+        return min(found, key=lambda pair: pair[0], default=(None, ""))
+
+    def _floor(self, room: int | None) -> int:
+        wanted: int | None = self.bounds.get("output_floor")
+        if wanted is not None:
+            return wanted
+        return 1 if room is None else max(1, min(_USUAL_FLOOR, room // 4))
+
+    def _grace(self, room: int | None) -> int:
+        wanted: int | None = self.bounds.get("grace")
+        if wanted is not None:
+            return wanted
+        base = self.bounds.get("thinking")
+        grace = max(_LEAST_GRACE, (base or 0) // 10)
+        return grace if room is None or base is not None else max(1, min(grace, room // 10))
+
+    def _thinking(self, prompt: int, room: int | None, floor: int) -> tuple[int | None, str, bool]:
+        """The cap on thinking, whose it is, and whether a second request can be paid."""
+        calls = self.bounds.get("calls")
+        wraps = calls is None or self.calls + 2 <= calls
+        grace = self._grace(room)
+        derived = [] if room is None else [(max(0, room - floor - grace), "output_floor")]
+        for account in self._accounts():
+            most = account.thinking(prompt, floor)
+            if most is not None:
+                derived.append((most - grace, self._named(account.limit)))
+                wraps = wraps and most >= grace
+        # thinking is cut for the output's sake only where a second request can ask for it
+        found = derived if wraps else []
+        if (wanted := self.bounds.get("thinking")) is not None:
+            found = [(wanted, self._named("thinking")), *found]
+        cap, whose = min(found, key=lambda pair: pair[0], default=(None, ""))
+        return cap, whose, wraps
+
+    def _named(self, limit: str) -> str:
+        return f"{limit} ({self.bounds.whose(limit)})"
+
+    def _exceeded(self, whose: str, room: int) -> BudgetExceeded:
+        limit = whose.partition(" ")[0]
+        spent = {"total": self.tokens, "calls": self.calls, "money": self.money / NANO}
+        return BudgetExceeded(
+            f"There is no room for an answer within {limit}.",
+            limit=limit,
+            spent=spent.get(limit, 0),
+            scope=self.bounds.whose(limit) or "request",
+            hint=f"Raise {limit}, shorten the prompt, or lower output_floor.",
+        )
+
+
+def _or(value: int | None, other: int) -> int:
+    return other if value is None else value

@@ -1,0 +1,341 @@
+"""Keeps the books of one call: what its next attempt may take, who was asked, what it has cost."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
+from time import monotonic
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from . import _log
+from .backends.base import Capabilities, capabilities_of, found_out
+from .budget.bounds import NO_BOUNDS, Bounds, merged
+from .budget.meter import Caps
+from .budget.purse import Allowance, Purse
+from .budget.tokens import LearnedCounter
+from .budget.trust import FAULTS, Trust
+from .budget.wrapup import HINT
+from .errors import BudgetExceeded, ConfigurationError, ReflectKitError
+from .messages import ReasoningBudget, Request
+from .take import Metering
+
+if TYPE_CHECKING:
+    from .backends.base import Backend
+    from .budget.budget import Budget
+    from .budget.tokens import Counter
+    from .ledgers.hold import Lease
+    from .ledgers.scope import Scope
+    from .messages import Usage
+    from .models.prices import Price
+    from .options import Settings
+
+__all__ = ["Books", "OutOfTime", "Spending", "spending"]
+
+#: tokens of completion that are reserved for a request without any limit on its answer
+_USUAL: Final = 4096
+#: the share of the time after which thinking has to end, so that an answer can follow
+_SOON: Final = 0.75
+#: estimates may be off by this factor before an answer is cut that its server has not cut
+_DOUBT: Final = 1.25
+_FRAME: Final = 32
+_ESTIMATE: Final = LearnedCounter()
+
+T = TypeVar("T")
+
+
+class OutOfTime(Exception):
+    """The time of the call, or of its thinking, is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """What a call may cost. ``trust``: what is known of its server's way with budgets."""
+
+    counter: Counter
+    bounds: Bounds = NO_BOUNDS
+    rates: Price | None = None
+    scopes: tuple[Scope, ...] = ()
+    trust: Trust = field(default_factory=Trust)
+
+
+def spending(
+    settings: Settings,
+    model: str,
+    *,
+    budgets: Iterable[tuple[str, Budget | None]],
+    trust: Trust,
+) -> Spending:
+    """What a call may cost: its budgets and scopes, and those that it stands in.
+
+    Raises ``ConfigurationError`` where money is limited and no price is known.
+    """
+    scopes = _scopes(settings.scopes)
+    bounds = merged([*budgets, *((scope.key, scope.budget) for scope in scopes)])
+    limited = bool(bounds or scopes)
+    return Spending(
+        counter=settings.counter or _counter(model, limited),
+        bounds=bounds,
+        rates=_price(settings, model, bounds, scopes) if limited else None,
+        scopes=scopes,
+        trust=trust,
+    )
+
+
+def _scopes(given: Sequence[Scope]) -> tuple[Scope, ...]:
+    """Those around the call, and those it was handed; each once."""
+    from .ledgers.scope import current_scopes
+
+    return tuple(dict.fromkeys((*current_scopes(), *given)))
+
+
+def _counter(model: str, limited: bool) -> Counter:
+    """The best one where a limit depends on it; else an estimate, which needs no vocabulary."""
+    if not limited:
+        return _ESTIMATE
+    from .counters import counter_for
+
+    return counter_for(model)
+
+
+def _price(settings: Settings, model: str, bounds: Bounds, scopes: Sequence[Scope]) -> Price | None:
+    from .models.prices import Price, price_for
+
+    prices = settings.prices
+    found = prices if isinstance(prices, Price) else price_for(model, prices)
+    counts = bounds.get("money") is not None or any(
+        limit.unit == "money" for scope in scopes for limit in scope.limits
+    )
+    if counts and found is None:
+        raise ConfigurationError(
+            f"Money is limited, and no price of {model or 'the model'!r} is known.",
+            hint="Pass prices=Price(prompt=..., completion=...), for a million tokens each.",
+        )
+    return found
+
+
+class Books:
+    """The account of one call, attempt by attempt."""
+
+    def __init__(self, spending: Spending, backend: Backend) -> None:
+        self._spending = spending
+        self._backend = backend
+        self._lease: Lease | None = None
+        self._started = monotonic()
+        self.purse = Purse(spending.bounds, spending.rates)
+        self.limited = bool(spending.bounds or spending.scopes)
+        seconds = spending.bounds.get("seconds")
+        #: when the call must be over, and when its thinking must, by the loop's clock
+        self.deadline: float | None = seconds and self._started + seconds
+        self.soon: float | None = seconds and self._started + seconds * _SOON
+
+    async def prepare(self, request: Request) -> tuple[Request, Metering | None]:
+        """The request as its limits allow it, and what it is metered with; tokens are reserved.
+
+        Raises ``BudgetExceeded`` where not even a short answer is allowed; nothing is held then.
+        """
+        if not self.limited:
+            return request, None
+        try:
+            async with self._within_time():
+                prompt = await self._prompt(request)
+                allowance = self.purse.allow(prompt, max_tokens=request.max_tokens)
+                if self._spending.scopes:
+                    allowance = await self._reserve(request, prompt, allowance)
+                return await self._ready(request, prompt, allowance)
+        except BaseException:
+            await self.settle(None, 0)
+            raise
+
+    async def settle(self, usage: Usage | None, requests: int) -> None:
+        """The attempt is over, one way or another: pay for it and give back the rest."""
+        lease, self._lease = self._lease, None
+        if lease is None:
+            return
+        if usage is None:
+            await lease.release()
+            return
+        await lease.settle(tokens=usage.total, money=self.purse.cost(usage), calls=requests)
+
+    def lost(self, faults: list[str]) -> None:
+        """Faults of the server that were seen for the first time."""
+        for fault in faults:
+            _log.warn("budget_fault", fault=fault, meaning=FAULTS[fault])
+
+    # --- time
+
+    def in_time(self, stream: AsyncIterator[T], thinks: Callable[[], bool]) -> AsyncIterator[T]:
+        """``stream``, raising ``OutOfTime`` when the time of the call is over, or, while it
+        ``thinks``, that of its thinking."""
+        return stream if self.deadline is None else _Clocked(stream, lambda: self._until(thinks()))
+
+    @property
+    def over(self) -> bool:
+        """The time of the call is over."""
+        return self.deadline is not None and monotonic() >= self.deadline
+
+    def _until(self, thinking: bool) -> float:
+        until = self.soon if thinking else self.deadline
+        assert until is not None
+        return until - monotonic()
+
+    @asynccontextmanager
+    async def _within_time(self) -> AsyncIterator[None]:
+        """Raises ``BudgetExceeded`` when the time is over."""
+        self._check_time()
+        left = None if self.deadline is None else self._until(False)
+        try:
+            async with asyncio.timeout(left) as clock:
+                yield
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            self._check_time()
+            raise
+
+    def _check_time(self) -> None:
+        if self.over:
+            raise BudgetExceeded(
+                "The time of the call is over.",
+                limit="seconds",
+                spent=round(monotonic() - self._started, 3),
+                scope=self._spending.bounds.whose("seconds"),
+                hint="Raise seconds.",
+            )
+
+    # --- tokens
+
+    async def _prompt(self, request: Request) -> int:
+        """Tokens of the prompt, at most: the server's own count where it may decide."""
+        upper = self._spending.counter.prompt_upper(request)
+        count = getattr(self._backend, "count_tokens", None)
+        room = self.purse.completions(upper)
+        most = self._spending.bounds.get("prompt")
+        decides = (room is not None and room < upper) or (most is not None and upper > most)
+        if decides and count is not None and (await self._capabilities()).counts_tokens:
+            with suppress(ReflectKitError):  # the bound will do
+                return int(await count(request))
+        return upper
+
+    async def _reserve(self, request: Request, prompt: int, allowance: Allowance) -> Allowance:
+        from .budget.ledger import Demand
+        from .ledgers.hold import hold
+
+        caps, rates = allowance.caps, self.purse.rates
+        want = _USUAL if caps.completion is None else caps.completion
+        again = prompt + (caps.thinking or want // 2) + caps.grace + _FRAME
+        plans = [(prompt + again, 2), (prompt, 1)] if allowance.wraps else [(prompt, 1)]
+        for number, (prompts, calls) in enumerate(plans, 1):
+            demand = Demand(
+                prompt=prompts,
+                completion=want,
+                least=min(want, allowance.floor),
+                price_prompt=rates.nano_prompt if rates else 0,
+                price_completion=rates.nano_completion if rates else 0,
+                calls=calls,
+            )
+            try:
+                self._lease = await hold(self._spending.scopes, demand)
+            except BudgetExceeded:
+                if number == len(plans):
+                    raise
+                continue
+            break
+        lease = self._lease
+        assert lease is not None
+        _log.reserved(self._spending.scopes, lease, demand)
+        held = (lease.completion, lease.bound_by or allowance.bound_by or "reservation")
+        found = self.purse.allow(prompt, max_tokens=request.max_tokens, held=held)
+        return replace(found, wraps=found.wraps and calls > 1)
+
+    async def _ready(
+        self, request: Request, prompt: int, allowance: Allowance
+    ) -> tuple[Request, Metering]:
+        caps, bounds, trust = allowance.caps, self._spending.bounds, self._spending.trust
+        request = replace(request, max_tokens=self._max_tokens(allowance))
+        if bounds.get("hint") and caps.thinking:
+            request = _hinted(request, caps.thinking)
+        told = await self._told(request, caps.thinking)
+        extends = bool(caps.thinking_floor) and "drops_prefix" not in trust
+        extends = extends and (await self._capabilities()).continues_prefix
+        sure = replace(caps, eager=told is None)
+        return request, Metering(
+            allowance=allowance,
+            caps=sure if self._exact else _doubtful(sure),
+            sure=sure,
+            purse=self.purse,
+            trust=trust,
+            prompt=prompt,
+            told=told,
+            extends=extends,
+        )
+
+    @property
+    def _exact(self) -> bool:
+        own = getattr(self._backend, "count", None)
+        return self._spending.counter.exact or own is not None
+
+    def _max_tokens(self, allowance: Allowance) -> int | None:
+        """What the server is told; of thinking that is not seen, the answer's share is kept."""
+        most = allowance.caps.completion
+        if most is None or "hides_thinking" not in self._spending.trust:
+            return most
+        return max(1, most - allowance.floor) if allowance.wraps else most
+
+    async def _told(self, request: Request, thinking: int | None) -> Request | None:
+        """The request with the cap in the server's own field, where it has one and keeps to it."""
+        trust = self._spending.trust
+        if self._spending.bounds.get("thinking") is None or thinking is None:
+            return None
+        if "ignores_thinking" in trust or "refuses_thinking" in trust:
+            return None
+        given = request.reasoning
+        if given is not None:
+            more = given.tokens is not None and given.tokens > thinking
+            return replace(request, reasoning=replace(given, tokens=thinking)) if more else None
+        if not (await self._capabilities()).caps_thinking:
+            return None
+        return replace(request, reasoning=ReasoningBudget(tokens=thinking))
+
+    async def _capabilities(self) -> Capabilities:
+        known = capabilities_of(self._backend)
+        return known if known.reasoning else await found_out(self._backend)
+
+
+def _doubtful(caps: Caps) -> Caps:
+    """What a server keeps to itself is cut by an estimate only where there is no doubt."""
+    most, thinking = caps.completion, caps.thinking
+    if most is not None:
+        caps = replace(caps, completion=round(most * _DOUBT) + _FRAME)
+    if thinking is not None and not caps.eager:
+        caps = replace(caps, thinking=round(thinking * _DOUBT))
+    return caps
+
+
+class _Clocked(AsyncIterator[T]):
+    """A stream whose next item has to come within some seconds, asked for anew each time."""
+
+    def __init__(self, stream: AsyncIterator[T], seconds: Callable[[], float]) -> None:
+        self._stream = stream
+        self._seconds = seconds
+
+    async def __anext__(self) -> T:
+        try:
+            async with asyncio.timeout(max(0.0, self._seconds())) as clock:
+                return await anext(self._stream)
+        except TimeoutError:
+            if clock.expired():
+                raise OutOfTime from None
+            raise
+
+
+def _hinted(request: Request, tokens: int) -> Request:
+    """The request whose last user turn says how much may be thought."""
+    turns = list(request.messages)
+    for place in reversed(range(len(turns))):
+        turn = turns[place]
+        if turn.role == "user" and isinstance(turn.content, str):
+            turns[place] = replace(turn, content=f"{turn.content}\n\n{HINT.format(tokens=tokens)}")
+            break
+    return replace(request, messages=tuple(turns))
