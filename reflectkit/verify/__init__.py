@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from .agree import Agrees, Group, tally, values_equal
     from .callables import Judgement, Verifier, named, runnable
+    from .code import Guards, RunsTests
+    from .ifeval import INSTRUCTIONS, IFEval, checks_for
+    from .judge import Judge
+    from .math import MathEqual, close_workers
     from .numeric import Number, Numeric, read_number
     from .partial import Partial, PartialJSON
     from .protocol import WellFormed
@@ -21,21 +25,29 @@ if TYPE_CHECKING:
     from .words import Length, LetterCount
 
 __all__ = [
+    "INSTRUCTIONS",
     "Agrees",
     "Group",
+    "Guards",
+    "IFEval",
+    "Judge",
     "Judgement",
     "Length",
     "LetterCount",
     "Matches",
+    "MathEqual",
     "Number",
     "Numeric",
     "Partial",
     "PartialJSON",
+    "RunsTests",
     "Schema",
     "Statement",
     "Steps",
     "Verifier",
     "WellFormed",
+    "checks_for",
+    "close_workers",
     "named",
     "read_number",
     "run",
@@ -48,7 +60,15 @@ __all__ = [
 _LATE: Final = {
     "Agrees": "agree",
     "Group": "agree",
+    "Guards": "code",
+    "IFEval": "ifeval",
+    "INSTRUCTIONS": "ifeval",
+    "Judge": "judge",
     "Judgement": "callables",
+    "MathEqual": "math",
+    "RunsTests": "code",
+    "checks_for": "ifeval",
+    "close_workers": "math",
     "Length": "words",
     "LetterCount": "words",
     "Matches": "regex",
