@@ -145,7 +145,7 @@ def main() -> None:
         right, wrong = tallies[True], tallies[False]
         print(f"with{'' if notes else 'out'} the calculator's notes ({seconds:.1f} s)")
         print(f"  right solutions flagged           {share(right.flagged, right.solutions)}")
-        print(f"    of those with a false statement {share(right.found, right.flagged)}")
+        print(f"    false by the second reading too {share(right.found, right.flagged)}")
         print(f"  wrong solutions flagged           {share(wrong.flagged, wrong.solutions)}")
         print(f"  wrong, with a false statement     {share(wrong.false, wrong.solutions)}")
         print(f"    of these flagged                {share(wrong.found, wrong.false)}")

@@ -8,13 +8,16 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from inspect import isawaitable, iscoroutinefunction
-from typing import Any
+from typing import Any, Final
 
 from ..errors import ConfigurationError
 from ..reply import Draft, Verdict
 from .callables import Verifier, name_of, renames, runnable, verdicts_of
 
-__all__ = ["run"]
+__all__ = ["INLINE_CHARACTERS", "run"]
+
+#: A longer response is not judged in the event loop, which would stand still for so long.
+INLINE_CHARACTERS: Final = 2000
 
 
 async def run(
@@ -32,7 +35,7 @@ async def run(
     be called are taken as ``runnable`` takes them.
 
     A sync verifier runs in a thread, so that it cannot hold up the loop, unless it has a true
-    attribute ``inline``. A thread cannot be stopped: one that is too slow or cancelled is left to
+    attribute ``inline`` and the response is short (2,000 characters). A thread cannot be stopped: one that is too slow or cancelled is left to
     end by itself, and nobody waits for it, the end of the program included.
 
     Raises ``ConfigurationError`` for what cannot be called at all. Cancelling cancels all of them.
@@ -78,7 +81,8 @@ async def _judged(verifier: Verifier, draft: Draft) -> object:
     is_async = iscoroutinefunction(verifier) or iscoroutinefunction(
         getattr(verifier, "__call__", None)  # noqa: B004  # an object may be awaited when called
     )
-    here = is_async or getattr(verifier, "inline", False)
+    small = len(draft.transcript.source) <= INLINE_CHARACTERS
+    here = is_async or (small and getattr(verifier, "inline", False))
     result: object = verifier(draft) if here else await _in_thread(verifier, draft)
     return await result if isawaitable(result) else result
 

@@ -108,6 +108,8 @@ async def test_inline_verifiers_run_in_the_loop(draft: Drafted) -> None:
     found = await run([Here(), There()], draft("x"))
     assert [v.ok for v in found] == [True, False]
     assert [v.name for v in found] == ["Here", "There"]
+    (long,) = await run([Here()], draft("x" * 3000))
+    assert long.ok is False
 
 
 async def test_context_reaches_the_thread(draft: Drafted) -> None:
