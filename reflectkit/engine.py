@@ -238,7 +238,7 @@ class Run:
             await books.settle(paid, requests)
         self._attempts.append(attempt)
         shown = shown_attempt(attempt, plan.show)
-        self._parade.over(shown)
+        self._parade.over(_restored(shown, plan))
         _log.attempt(shown, mode=plan.mode)
         yield AttemptEnded(number, attempt.finish, attempt.usage)
         if plan.verifiers:
@@ -361,6 +361,13 @@ async def _find_out(take: Take, backend: Backend) -> None:
     if take.ladder:
         take.ladder.continues = found.continues_prefix
         take.ladder.knobs = found.reasoning or frozenset()
+
+
+def _restored(attempt: Attempt, plan: Plan) -> Attempt:
+    """The attempt with tags of the question as they were meant."""
+    if not plan.restore:
+        return attempt
+    return replace(attempt, transcript=Display(plan.reading.dialect).transcript(attempt.transcript))
 
 
 async def _gathered(ask: AsyncGenerator[Event, None]) -> list[Event]:

@@ -13,8 +13,6 @@ from .messages import FinishReason, Message, Request, ToolCall, Usage, Wrap
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .protocol import Dialect
-
 __all__ = [
     "ANSWERED",
     "Attempt",
@@ -260,8 +258,8 @@ class Grant:
 class Attempt:
     """One turn of the correction loop: what was asked, what came, what it cost.
 
-    ``dialect``: how it was read. ``requests``: how many it took; a cut answer takes more than one.
-    ``cut``: the limit that cut it ("" if none did). ``grants``: its limits, and who made them hold.
+    ``dialect``: how it was read, a name or a ``Dialect``. ``requests``: how many it took; a cut
+    answer takes more than one. ``cut``: the limit that cut it ("" if none did). ``grants``: its limits, and who made them hold.
     ``logprobs``: of its tokens, in the server's shape, where they were asked for; a consumer who
     does not see the thinking does not see them either.
     """
@@ -278,7 +276,7 @@ class Attempt:
     requests: int = 1
     cut: str = ""
     grants: tuple[Grant, ...] = ()
-    dialect: str | Dialect = field(default="reflection", repr=False, compare=False)
+    dialect: Any = field(default="reflection", repr=False, compare=False)
     logprobs: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     @property

@@ -120,6 +120,7 @@ class Take:
         self.ladder: Ladder | None = None
         if metering:
             self._meter(metering, reading)
+        self._opening = self._open(request.prefix) if request.prefix else []
 
     def _meter(self, metering: Metering, reading: Reading) -> None:
         dialect = find_dialect(reading.dialect)
@@ -142,6 +143,10 @@ class Take:
             prompt=metering.prompt,
             told=metering.told,
         )
+
+    def _open(self, prefix: str) -> list[ProtocolEvent]:
+        """The answer begins with what it goes on from."""
+        return self.gate.open(prefix) if self.gate else self.reader.feed(Chunk(prefix))
 
     # --- what is sent
 
@@ -195,7 +200,8 @@ class Take:
         self._model = chunk.model or self._model
         if chunk.logprobs:
             self._logprobs += chunk.logprobs
-        return self._screened(self._read(chunk))
+        opening, self._opening = self._opening, []
+        return self._screened([*opening, *self._read(chunk)])
 
     def say(self, text: str) -> list[ProtocolEvent]:
         """Text of our own."""
@@ -314,6 +320,8 @@ class Take:
         leg, learn = self._legs[0], self._counter
         if leg.usage is None or not leg.usage.exact or leg.untold:
             return
+        if leg.usage.thinking and not self.reader.transcript.thinking_source:
+            return  # its thinking is not seen
         learn.learn_prompt(leg.request, leg.usage.prompt)
         if not self._cut:
             learn.learn(self.reader.transcript.source, leg.usage.completion)

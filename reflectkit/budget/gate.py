@@ -159,6 +159,12 @@ class Gate:
         self.meter.next_request()
         return events
 
+    def open(self, prefix: str) -> list[ProtocolEvent]:
+        """What the answer goes on from: read, and counted as nobody's."""
+        events = self._reader.feed(Chunk(prefix))
+        self.meter.charge(events, own=True)
+        return events
+
     def finish(self) -> list[ProtocolEvent]:
         """The answer has ended by itself: what was held back."""
         words, self._held = self._words.split(self._held, final=True)[0], ""

@@ -99,7 +99,6 @@ class Ladder:
     extended: int = 0
     #: faults that were seen for the first time
     lost: list[str] = field(default_factory=list)
-    _known: bool = False
     _over: bool = False
 
     def climb(self) -> Generator[Step, Any, Wrap]:

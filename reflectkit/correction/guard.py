@@ -39,7 +39,7 @@ def _looked_at_again(request: Request, attempt: Attempt, number: int) -> Request
     return replace(fresh(request, number, temperature=0.7), messages=turns)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class GuardedReflection:
     """The first answer stays, unless a verifier rejects it or independent answers agree on another.
 
@@ -162,7 +162,7 @@ def _thought_so_far(attempt: Attempt) -> str:
     return source[: source.rfind("<")] if last.closed and source.endswith(">") else source
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReflectIfUncertain:
     """One answer; and ``then`` only where ``doubt`` finds it uncertain: more than ``above``, from 0
     (sure) to 1. None is no doubt. The usual doubt is that of its tokens' log-probabilities, where

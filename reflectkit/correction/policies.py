@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BudgetExceeded, ConfigurationError
@@ -170,6 +170,7 @@ class BestOf:
     """
 
     n: int = 4
+    _: KW_ONLY
     at_once: int = 1
     temperature: float | None = _FREELY
 
@@ -211,6 +212,7 @@ class Vote:
     """
 
     n: int = 9
+    _: KW_ONLY
     at_once: int = 1
     least: int = 2
     sure: float = 0.95
@@ -331,6 +333,7 @@ class Escalate:
 
     first: Policy
     client: Any
+    _: KW_ONLY
     times: int = 1
 
     def bound(self, request: Request, /) -> Bound:
