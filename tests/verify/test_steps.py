@@ -71,6 +71,7 @@ RIGHT = [
     "\\boxed{3 + 4 = 7}",
     "3 \\text{ apples} + 4 \\text{ apples} = 7 \\text{ apples}",
     "10{,}000 + 1 = 10{,}001",
+    "24,\\!000 + 1 = 24,\\!001",
     "1/2 of 20 = 10",
     "2 1/2 + 1 = 3.5",
     "2½ + 1 = 3½",
@@ -152,6 +153,17 @@ SILENT = [
     "on 3-5 = the page",
     "50 + 20% = 60",
     "2020-01-02 = a date",
+    "2y_1 + 2y_2 = 40",
+    "2(y_1 + y_2) = 40",
+    "(\\lceil 3.6 \\rceil)^2 = 4^2 = 16",
+    "\\frac{7}{30}@\\frac{10}{21}=(7)(10)\\left(\\frac{21}{30}\\right)=49",
+    "\\frac{5}{4}=1\\frac{1}{4}",
+    "the ratio of a 30-60-90 triangle is 1:2",
+    "Since 2/5 is equal to 12.8 hectares",
+    "25 classmates + his 1 teacher + 1 himself = 27 people",
+    "drank 1.5 quarts = 4 * 1.5 = 6 quarts",
+    "Drop 8 degrees = 2 - 8 = -6 degrees",
+    "3 + 4 = 7 (5 + 2)",
 ]
 
 
