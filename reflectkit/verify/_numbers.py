@@ -112,8 +112,8 @@ def _value(match: re.Match[str]) -> Fraction | None:
             return None
         found = int(match["whole"]) + Fraction(int(match["part"]), int(match["of"]))
         return -found if negative else found
-    found = _scaled(match)
-    return -found if negative and found is not None else found
+    scaled = _scaled(match)
+    return -scaled if negative and scaled is not None else scaled
 
 
 def _scaled(match: re.Match[str]) -> Fraction | None:

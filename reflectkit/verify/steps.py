@@ -26,7 +26,7 @@ ABOUT: Final = Fraction(2, 100)
 ROUNDED, PRINTED = Fraction(1, 100), Fraction(1, 10**9)
 
 _DENIED: Final = re.compile(
-    r"""[\s"'”’`).,;*—–-]*(?:(?:,\s*)?(?:but|and|which|that|this|it|so)\s+)?
+    r"""[\s"'”’`).,;*—–-]*(?:(?:but|and|which|that|this|it|so|wait|no|hmm|oops|actually)\b[\s,.!]*){0,3}
     (?:\?|(?:is|was|would\ be|are|seems|looks|must\ be)?\s*
     (?:wrong|incorrect|false|not\ (?:right|correct|true)|isn't\ right|a\ mistake|an\ error))""",
     re.VERBOSE | re.IGNORECASE,

@@ -134,6 +134,8 @@ SILENT = [
     "2 + 2 = 5?",
     "is 2 + 2 = 5 wrong? 2 + 2 = 5 is wrong",
     "2 + 2 = 5 is incorrect.",
+    "4 * 1 = 5.  Wait, this is incorrect.",
+    "so 4 * 1 = 5. No, that is wrong.",
     "suppose 2 + 2 = 5",
     "half of 20 + 2 = 12",
     "twice 3 + 4 = 10",
