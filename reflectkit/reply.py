@@ -259,9 +259,9 @@ class Attempt:
     """One turn of the correction loop: what was asked, what came, what it cost.
 
     ``dialect``: how it was read, a name or a ``Dialect``. ``requests``: how many it took; a cut
-    answer takes more than one. ``cut``: the limit that cut it ("" if none did). ``grants``: its limits, and who made them hold.
-    ``logprobs``: of its tokens, in the server's shape, where they were asked for; a consumer who
-    does not see the thinking does not see them either.
+    answer takes more than one. ``cut``: the limit that cut it ("" if none did). ``grants``: its
+    limits, and who made them hold. ``logprobs``: of its tokens, in the server's shape, where they
+    were asked for; a consumer who does not see the thinking does not see them either.
     """
 
     number: int
