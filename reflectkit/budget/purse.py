@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ..errors import BudgetExceeded
@@ -14,12 +13,15 @@ from .meter import Caps
 if TYPE_CHECKING:
     from ..messages import Usage
 
-__all__ = ["NANO", "Allowance", "Purse", "Rates"]
+__all__ = ["NANO", "WRAP_UP", "Allowance", "Held", "Purse", "Rates"]
 
 #: money is kept in whole billionths, so that nothing drifts
 NANO: Final = 10**9
-#: tokens that closing the thinking may take
-_CLOSING: Final = 16
+#: tokens that a request which sees to an answer adds to the prompt and the thinking: tags, and the
+#: turn that asks
+WRAP_UP: Final = 64
+#: tokens that the tags between thinking and output may take
+_TAGS: Final = 16
 _LEAST_GRACE: Final = 8
 #: a quarter of the room belongs to the output, at most this much, where nobody set a floor
 _USUAL_FLOOR: Final = 256
@@ -44,9 +46,10 @@ class Rates(Protocol):
 
 
 class _Account(NamedTuple):
-    """One limit of the whole call: what is left, and what a token of each kind takes from it."""
+    """A limit of several requests together: what is left of it, and what a token of each kind
+    takes from it. ``name``: as it is shown."""
 
-    limit: str
+    name: str
     left: int
     prompt: int
     completion: int
@@ -59,9 +62,24 @@ class _Account(NamedTuple):
     def thinking(self, prompt: int, floor: int) -> int | None:
         """The tokens of thinking after which it still pays a second request for the answer: the
         prompt and the thinking again, and ``floor`` tokens of output."""
-        left = self.left - self.prompt * (2 * prompt + _CLOSING) - self.completion * floor
+        left = self.left - self.prompt * (2 * prompt + WRAP_UP) - self.completion * floor
         each = self.prompt + self.completion
         return left // each if each else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What ledgers have granted to one attempt: ``completion`` tokens for its answer, and for all
+    its requests together ``tokens``, and ``money`` in billionths.
+
+    ``wraps``: a further request is among them. ``by``: whose limit it is.
+    """
+
+    completion: int
+    tokens: int
+    money: int = 0
+    wraps: bool = True
+    by: str = "reservation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +108,9 @@ class Purse:
         self.bounds = bounds
         self.rates = rates
         self.tokens = self.money = self.calls = 0
+        self._held: Held | None = None
+        #: tokens and money that were spent before the present attempt
+        self._before = (0, 0)
 
     def pay(self, usage: Usage, calls: int = 1) -> None:
         """A request was answered."""
@@ -110,18 +131,20 @@ class Purse:
             return 0
         return min(most, default=None)
 
-    def allow(
-        self, prompt: int, *, max_tokens: int | None = None, held: tuple[int, str] | None = None
-    ) -> Allowance:
+    def hold(self, held: Held | None) -> None:
+        """Ledgers have granted this to the attempt that comes now; or it is over."""
+        self._held, self._before = held, (self.tokens, self.money)
+
+    def allow(self, prompt: int, *, max_tokens: int | None = None) -> Allowance:
         """What an answer may take behind a prompt of so many tokens (at most).
 
-        ``max_tokens``: what the request says. ``held``: what a ledger has granted, and for whom.
-        Raises ``BudgetExceeded`` where not even a short answer can be paid.
+        ``max_tokens``: what the request says. Raises ``BudgetExceeded`` where not even a short
+        answer can be paid.
         """
         self._check(prompt)
-        room, whose = self._room(prompt, max_tokens, held)
+        room, whose = self._room(prompt, max_tokens)
         floor = self._floor(room)
-        if room is not None and room < (self.bounds.get("output_floor") or 1):
+        if room is not None and room < floor:
             raise self._exceeded(whose, room)
         thinking, thought_by, wraps = self._thinking(prompt, room, floor)
         get = self.bounds.get
@@ -146,12 +169,17 @@ class Purse:
     # --- parts
 
     def _accounts(self) -> Iterator[_Account]:
-        total, money = self.bounds.get("total"), self.bounds.get("money")
+        total, money, held = self.bounds.get("total"), self.bounds.get("money"), self._held
         if total is not None:
-            yield _Account("total", total - self.tokens, 1, 1)
-        if money is not None and self.rates:
-            prompt, completion = self.rates.nano_prompt, self.rates.nano_completion
-            yield _Account("money", int(Decimal(money) * NANO) - self.money, prompt, completion)
+            yield _Account(self._named("total"), total - self.tokens, 1, 1)
+        if held:
+            yield _Account(held.by, held.tokens - self.tokens + self._before[0], 1, 1)
+        if self.rates:
+            each = self.rates.nano_prompt, self.rates.nano_completion
+            if money is not None:
+                yield _Account(self._named("money"), int(money * NANO) - self.money, *each)
+            if held:
+                yield _Account(held.by, held.money - self.money + self._before[1], *each)
 
     def _check(self, prompt: int) -> None:
         most, calls = self.bounds.get("prompt"), self.bounds.get("calls")
@@ -166,27 +194,25 @@ class Purse:
         if calls is not None and self.calls >= calls:
             raise self._exceeded("calls", 0)
 
-    def _room(
-        self, prompt: int, max_tokens: int | None, held: tuple[int, str] | None
-    ) -> tuple[int | None, str]:
+    def _room(self, prompt: int, max_tokens: int | None) -> tuple[int | None, str]:
         """The most tokens of completion, and whose limit that is."""
-        found: list[tuple[int, str]] = [held] if held else []
+        found = [(self._held.completion, self._held.by)] if self._held else []
         if max_tokens is not None:
             found.append((max_tokens, "max_tokens (request)"))
         for account in self._accounts():
             if (most := account.completions(prompt)) is not None:
-                found.append((most, self._named(account.limit)))
+                found.append((most, account.name))
         thinking, output = self.bounds.get("thinking"), self.bounds.get("output")
         if thinking is not None and output is not None:
-            both = thinking + self._grace(None) + output + _CLOSING
+            both = thinking + self._grace(None) + output + _TAGS
             found.append((both, self._named("output")))
         return min(found, key=lambda pair: pair[0], default=(None, ""))
 
     def _floor(self, room: int | None) -> int:
         wanted: int | None = self.bounds.get("output_floor")
-        if wanted is not None:
-            return wanted
-        return 1 if room is None else max(1, min(_USUAL_FLOOR, room // 4))
+        if wanted is None:
+            wanted = 1 if room is None else max(1, min(_USUAL_FLOOR, room // 4))
+        return min(wanted, _or(self.bounds.get("output"), wanted))
 
     def _grace(self, room: int | None) -> int:
         wanted: int | None = self.bounds.get("grace")
@@ -199,13 +225,13 @@ class Purse:
     def _thinking(self, prompt: int, room: int | None, floor: int) -> tuple[int | None, str, bool]:
         """The cap on thinking, whose it is, and whether a second request can be paid."""
         calls = self.bounds.get("calls")
-        wraps = calls is None or self.calls + 2 <= calls
+        wraps = (calls is None or self.calls + 2 <= calls) and (not self._held or self._held.wraps)
         grace = self._grace(room)
         derived = [] if room is None else [(max(0, room - floor - grace), "output_floor")]
         for account in self._accounts():
             most = account.thinking(prompt, floor)
             if most is not None:
-                derived.append((most - grace, self._named(account.limit)))
+                derived.append((most - grace, account.name))
                 wraps = wraps and most >= grace
         # thinking is cut for the output's sake only where a second request can ask for it
         found = derived if wraps else []

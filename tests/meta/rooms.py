@@ -39,7 +39,10 @@ FLOORS = (
         pure=True,
     ),
     Floor("edges", ("models", "counters", "backends", "ledgers", "verify")),
-    Floor("engine and front", ("_log", "modes", "options", "take", "spending", "engine", "stream", "client", "sync")),
+    Floor(
+        "engine and front",
+        ("_log", "modes", "options", "take", "spending", "engine", "stream", "client", "sync"),
+    ),
     Floor("tools", ("testing", "compare", "tuning", "probe", "cli", "__main__")),
 )
 
