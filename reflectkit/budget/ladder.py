@@ -17,7 +17,7 @@ from ..protocol import neutralise
 from ..protocol.closing import closing
 from ..protocol.render import marks
 from .gate import Gate
-from .purse import Allowance, Purse
+from .purse import WRAP_UP, Allowance, Purse
 from .trust import Trust
 from .wrapup import ANSWER_NOW, EXTEND, Asked, Continued, Through, stated
 
@@ -30,8 +30,8 @@ __all__ = ["Ended", "FindOut", "Ladder", "Say", "Send", "Step"]
 _EXTENSIONS: Final = 4
 #: tokens that an answer has that is asked for where nothing else limits it
 _ANSWER: Final = 512
-#: what a wrap-up adds to a prompt: tags, and the turn that asks
-_FRAME: Final = 32
+#: what tags add to a prompt; the turn that asks takes as much again
+_FRAME: Final = WRAP_UP // 2
 #: parts of a server's budget that end or shorten its thinking, and how that is said
 _QUIET: Final = {
     "enabled": ReasoningBudget(enabled=False),

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
     from ..errors import ReflectKitError
     from ..events import Event
     from ..messages import Usage
-    from ..reply import Attempt, Reply, Transcript
+    from ..reply import Attempt, Grant, Reply, Transcript
 
 __all__ = ["error_value", "event_value", "place", "reply_value", "transcript_value", "write"]
 
 SNAKE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+#: what an error says of a limit that would have been passed
+_OF_LIMITS = ("limit", "spent", "scope", "retry_after")
 
 
 def write(value: Mapping[str, Any], stream: TextIO) -> None:
@@ -67,6 +71,8 @@ def reply_value(reply: Reply) -> dict[str, Any]:
         "ending": reply.ending,
         "status": reply.status,
         "stopped_by": reply.stopped_by,
+        "bound_by": reply.bound_by,
+        "grants": _grants(reply.grants),
         "usage": _usage(reply.usage),
         "summary": dataclasses.asdict(reply.summary) if reply.summary else None,
         "attempts": [_attempt(attempt) for attempt in reply.attempts],
@@ -77,11 +83,20 @@ def _usage(usage: Usage) -> dict[str, Any]:
     return {**dataclasses.asdict(usage), "total": usage.total}
 
 
+def _grants(grants: tuple[Grant, ...]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(grant) for grant in grants]
+
+
 def _attempt(attempt: Attempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "output": attempt.transcript.output,
         "finish": attempt.finish,
+        "requests": attempt.requests,
+        "cut": attempt.cut,
+        "wrap": attempt.wrap,
+        "bound_by": attempt.bound_by,
+        "grants": _grants(attempt.grants),
         "seconds": round(attempt.seconds, 4),
         "usage": _usage(attempt.usage),
         "verdicts": [dataclasses.asdict(verdict) for verdict in attempt.verdicts],
@@ -98,6 +113,7 @@ def error_value(error: ReflectKitError) -> dict[str, Any]:
             "hint": error.hint,
             "status": getattr(error, "status", None),
             "retryable": getattr(error, "retryable", False),
+            **{name: getattr(error, name) for name in _OF_LIMITS if hasattr(error, name)},
         },
         "partial": transcript_value(partial) if partial else None,
     }
