@@ -113,6 +113,8 @@ class Take:
         self._legs: list[_Leg] = []
         self._step: Send | None = None
         self._cut = ""
+        #: a server has ended an answer at the length that it was told
+        self._full = False
         self._logprobs: list[Mapping[str, Any]] = []
         self._model = ""
         self._started = monotonic()
@@ -197,6 +199,7 @@ class Take:
         """Take the next chunk; the events that may be seen."""
         self._legs[-1].take(chunk)
         self.finish = chunk.finish or self.finish
+        self._full = self._full or chunk.finish == "length"
         self._model = chunk.model or self._model
         if chunk.logprobs:
             self._logprobs += chunk.logprobs
@@ -364,7 +367,7 @@ class Take:
             self.gate.meter,
             usage,
             cut=self._cut,
-            finish=self.finish,
+            full=self._full,
             told=self._metering.told is not None and bool(self.ladder and self.ladder.told),
         )
 

@@ -514,3 +514,24 @@ async def test_an_error_status_costs_nothing_and_says_so() -> None:
 
 async def test_errors_of_a_budget_are_ours() -> None:
     assert issubclass(BudgetExceeded, ReflectKitError)
+
+
+async def test_a_total_that_ended_an_answer_is_named_however_that_was_come_by() -> None:
+    """No wrap-up can be paid, so what the thinking stated is the answer."""
+    async with Client(temperature=0.0) as client:
+        await client.ask("What is 2 + 2?")  # it learns how prompts are counted
+        reply = await client.ask("What is (7 * 6 + 5) * 2?", budget=Budget(total=120))
+    assert reply.ending == "salvaged"
+    assert reply.bound_by == reply.stopped_by == "total (call)"
+    assert grant(reply, "completion").enforced_by == "server"
+
+
+async def test_the_output_keeps_its_floor_where_it_has_to_be_asked_for() -> None:
+    """Thinking, its repetition in the prompt and the turn that asks leave what was promised."""
+    for total in range(300, 900, 50):
+        backend = ScriptedBackend(["<thinking>", *["word "] * 900], "42")
+        client = Client(backend, mode="trained", dialect="reflection", counter=LearnedCounter())
+        reply = await client.ask(QUESTION, budget=Budget(total=total, output_floor=60))
+        assert reply.ending == "asked"
+        assert (backend.requests[1].max_tokens or 0) >= 60
+        assert reply.usage.total <= total
