@@ -198,8 +198,7 @@ class Gate:
 
     def _told(self, usage: Usage) -> None:
         """A server says how much it has written."""
-        self.meter.running(usage.completion)
-        if self.meter.told:
+        if self.meter.running(usage.completion):
             self._slack = 0
             self.cut = self.cut or (None if self._reader.held else self.meter.due())
 
