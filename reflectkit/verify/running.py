@@ -35,8 +35,9 @@ async def run(
     be called are taken as ``runnable`` takes them.
 
     A sync verifier runs in a thread, so that it cannot hold up the loop, unless it has a true
-    attribute ``inline`` and the response is short (2,000 characters). A thread cannot be stopped: one that is too slow or cancelled is left to
-    end by itself, and nobody waits for it, the end of the program included.
+    attribute ``inline`` and the response is short (2,000 characters). A thread cannot be stopped:
+    one that is too slow or cancelled is left to end by itself, and nobody waits for it, the end of
+    the program included.
 
     Raises ``ConfigurationError`` for what cannot be called at all. Cancelling cancels all of them.
     """
