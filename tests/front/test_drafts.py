@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from reflectkit import (
     Accepted,
+    AttemptStarted,
     BackendWireError,
     Client,
     ConfigurationError,
@@ -21,7 +22,7 @@ from reflectkit import (
     Verdict,
     verify,
 )
-from reflectkit.correction import BestOf, GuardedReflection
+from reflectkit.correction import BestOf, GuardedReflection, Revise, stop
 from reflectkit.reply import Draft
 from reflectkit.testing import ScriptedBackend, chunkings
 from reflectkit.visibility import Show
@@ -104,10 +105,12 @@ async def test_a_step_of_several_leaves_none_standing_that_is_rejected() -> None
     policy = BestOf(n=4, at_once=2)
     asker = client(*drafts, policy=policy, verify=lambda d: d.output == "3")
     async with asker.stream("q") as stream:
+        events = await listed(stream)
         parts = await listed(stream.drafts)
         reply = await stream.reply()
     assert standing(parts) == reply.output == "3"
     assert parts.count("3") == 1
+    assert events.index(Retracted(1)) < events.index(AttemptStarted(3))
 
 
 async def test_views_go_on_where_the_stream_stands() -> None:
@@ -285,7 +288,8 @@ async def test_verdicts_do_not_quote_thinking_that_is_not_shown(show: Show) -> N
     def crashes(draft: Draft) -> bool:
         raise ValueError(draft.thinking)
 
-    asker = client(WRONG, WRONG, verify=[verify.Steps(), crashes], attempts=2, show=show)
+    twice = Revise(stop=stop.attempts(2))
+    asker = client(WRONG, WRONG, verify=[verify.Steps(), crashes], policy=twice, show=show)
     async with asker.stream("q") as stream:
         events = await listed(stream)
         reply = await stream.reply()
