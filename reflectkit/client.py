@@ -146,7 +146,7 @@ class Client:
             spending = self._spending(settings, name, options.get("budget"))
             return Run(self._plan(settings, messages, name, spending))
 
-        return ReplyStream(start)
+        return ReplyStream(start, settings.output_type)
 
     def with_options(self, **changes: Unpack[Options]) -> Client:
         """A client with other settings on the same connection, which it leaves open."""

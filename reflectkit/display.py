@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from .events import ProtocolEvent, SectionDelta
 from .protocol import restore
-from .reply import Reply, Transcript
+from .reply import Attempt, Reply, Transcript
 
 if TYPE_CHECKING:
     from .protocol import Dialect
@@ -32,9 +32,13 @@ class Display:
         sections = (replace(s, text=restore(s.text, self._dialect)) for s in transcript.sections)
         return replace(transcript, sections=tuple(sections))
 
+    def attempt(self, attempt: Attempt) -> Attempt:
+        """``attempt`` with its transcript restored."""
+        return replace(attempt, transcript=self.transcript(attempt.transcript))
+
     def reply(self, reply: Reply) -> Reply:
         """``reply`` with every transcript restored."""
-        attempts = (replace(a, transcript=self.transcript(a.transcript)) for a in reply.attempts)
+        attempts = map(self.attempt, reply.attempts)
         return replace(
             reply, transcript=self.transcript(reply.transcript), attempts=tuple(attempts)
         )

@@ -102,6 +102,11 @@ class Run:
         return self._parade.drafts
 
     @property
+    def parts(self) -> deque[str | Retracted]:
+        """As ``drafts``, for another reader."""
+        return self._parade.parts
+
+    @property
     def partial(self) -> Transcript:
         """What may be seen of the latest attempt so far."""
         if self.reply is not None:
@@ -122,7 +127,7 @@ class Run:
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """The attempts that are over, as far as they may be seen."""
-        return tuple(shown_attempt(a, self._plan.show) for a in self._attempts)
+        return tuple(self._shown(a) for a in self._attempts)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Everything that happens, in order, as far as it may be seen.
@@ -237,14 +242,14 @@ class Run:
         finally:
             await books.settle(paid, requests)
         self._attempts.append(attempt)
-        shown = shown_attempt(attempt, plan.show)
-        self._parade.over(_restored(shown, plan))
+        shown = self._shown(attempt)
+        self._parade.over(shown)
         _log.attempt(shown, mode=plan.mode)
         yield AttemptEnded(number, attempt.finish, attempt.usage)
         if plan.verifiers:
             judged = await self._judged(attempt, plan)
             self._attempts[self._attempts.index(attempt)] = attempt = judged
-            yield Judged(number, shown_attempt(attempt, plan.show).verdicts)
+            yield Judged(number, self._shown(attempt).verdicts)
             if is_rejected(attempt):
                 yield Rejected(number)
         self._result = attempt
@@ -311,6 +316,11 @@ class Run:
             self._parade.text(take.number, certain)
         return events
 
+    def _shown(self, attempt: Attempt) -> Attempt:
+        """``attempt`` as the caller sees it."""
+        shown = shown_attempt(attempt, self._plan.show, self._attempts[0])
+        return Display(shown.dialect).attempt(shown) if self._plan.restore else shown
+
     # --- the end
 
     def _out_of_budget(self, flow: policy.Flow, error: BudgetExceeded) -> policy.Step | Reply:
@@ -361,13 +371,6 @@ async def _find_out(take: Take, backend: Backend) -> None:
     if take.ladder:
         take.ladder.continues = found.continues_prefix
         take.ladder.knobs = found.reasoning or frozenset()
-
-
-def _restored(attempt: Attempt, plan: Plan) -> Attempt:
-    """The attempt with tags of the question as they were meant."""
-    if not plan.restore:
-        return attempt
-    return replace(attempt, transcript=Display(plan.reading.dialect).transcript(attempt.transcript))
 
 
 async def _gathered(ask: AsyncGenerator[Event, None]) -> list[Event]:

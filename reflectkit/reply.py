@@ -375,8 +375,10 @@ class Reply:
 
     @property
     def value(self) -> Any:
-        """What a verifier read from the answer: a parsed object, a number; None if none did."""
-        found = [v.value for v in self.verdicts if v.value is not None]
+        """What a verifier read from the answer: the object of ``output_type`` or another schema,
+        else a number or the like. None if none did, or if that verifier said no."""
+        read = [v for v in self.verdicts if v.by == "schema"] or self.verdicts
+        found = [v.value for v in read if v.ok is not False and v.value is not None]
         return found[0] if found else None
 
     @property

@@ -24,7 +24,7 @@ from .events import (
 )
 from .messages import Usage
 from .reading import Progress
-from .reply import ANSWERED, Attempt, Issue, Reply, Section, Summary, Transcript
+from .reply import ANSWERED, Attempt, Issue, Reply, Section, Summary, Transcript, Verdict
 
 __all__ = [
     "Answer",
@@ -221,7 +221,7 @@ def visible(transcript: Transcript, show: Show, *, complete: bool = True) -> Tra
     """
     if show == "full":
         return transcript
-    kept = {i for i, _ in _answer(transcript)} if complete or _marked(transcript) else set()
+    kept = _kept(transcript, complete=complete)
     shrunk = list(_shrunk(transcript, kept))
     return replace(
         transcript,
@@ -235,6 +235,11 @@ def visible(transcript: Transcript, show: Show, *, complete: bool = True) -> Tra
         prefilled=transcript.prefilled and show == "summary",
         payload=None,
     )
+
+
+def _kept(transcript: Transcript, *, complete: bool) -> set[int]:
+    """The indices of the sections that keep their text."""
+    return {i for i, _ in _answer(transcript)} if complete or _marked(transcript) else set()
 
 
 def _shrunk(transcript: Transcript, kept: set[int]) -> Iterator[tuple[Section, str]]:
@@ -301,7 +306,31 @@ def shown_attempt(attempt: Attempt, show: Show, first: Attempt | None = None) ->
     asked = (first or attempt).request
     request = replace(attempt.request, messages=asked.messages, prefix="")
     shown = visible(attempt.transcript, show, complete=complete)
-    return replace(attempt, request=request, transcript=shown, logprobs=())
+    verdicts = tuple(_shown_verdict(v, attempt.transcript, complete) for v in attempt.verdicts)
+    return replace(attempt, request=request, transcript=shown, verdicts=verdicts, logprobs=())
+
+
+def _shown_verdict(verdict: Verdict, transcript: Transcript, complete: bool) -> Verdict:
+    """``verdict`` without words on what is not shown, which it may quote: it keeps them if it
+    points into the answer, or nowhere and is no failure of the check itself."""
+    if verdict.start is None or verdict.end is None:
+        return verdict if verdict.ok is not None else replace(verdict, feedback="", value=None)
+    place = _moved(verdict.start, verdict.end, transcript, _kept(transcript, complete=complete))
+    if place is None:
+        return replace(verdict, feedback="", value=None, start=None, end=None)
+    return replace(verdict, start=place[0], end=place[1])
+
+
+def _moved(start: int, end: int, transcript: Transcript, kept: set[int]) -> tuple[int, int] | None:
+    """A stretch of the source where it stands once only ``kept`` sections have text; None if some
+    of it is gone."""
+    sections, quoted = transcript.sections, transcript.source[start:end]
+    for i, (section, piece) in enumerate(_shrunk(transcript, kept)):
+        if i in kept and sections[i].start <= start and end <= sections[i].end:
+            whole = piece == transcript.source[sections[i].start : sections[i].end]
+            at = start - sections[i].start if whole else piece.find(quoted)
+            return None if at < 0 else (section.start + at, section.start + at + len(quoted))
+    return None
 
 
 def blame(error: BackendError, transcript: Transcript, usage: Usage, show: Show) -> None:
