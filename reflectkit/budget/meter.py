@@ -149,6 +149,8 @@ class Meter:
         self.reflections = 0
         #: something that is not thinking has come
         self.answered = False
+        #: the section of the answer under way; it may be blank so far
+        self.output_open: int | None = None
 
     # --- what was counted
 
@@ -253,6 +255,8 @@ class Meter:
             self._all_reflected.add(text, bytes_)
 
     def _started(self, event: SectionStarted) -> None:
+        if event.kind == "output":
+            self.output_open = event.index
         if event.kind not in ("thinking", "reflection"):
             return
         if self._open:
@@ -266,6 +270,8 @@ class Meter:
             self._reflected.reset()
 
     def _ended(self, event: SectionEnded) -> None:
+        if event.index == self.output_open:
+            self.output_open = None
         if self._open.pop(event.index, None) and self._open:
             self._in_reflection = "reflection" in self._open.values()
             self._text(event.source)
