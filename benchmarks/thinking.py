@@ -42,7 +42,7 @@ from reflectkit.messages import Chunk, Request
 from reflectkit.reply import Reply
 
 sys.path.append(str(Path(__file__).parents[1] / "cookbook" / "tuning"))
-from problems import Problem, heldout  # noqa: E402
+from problems import Problem, heldout
 
 CAPS = (16, 32, 64, 128)
 GRACE = 8

@@ -136,8 +136,8 @@ class Meter:
         self._open: dict[int, Kind] = {0: "thinking"} if prefilled else {}
         self._thought, self._said = Tally(count), Tally(count)
         self._reflected, self._all_reflected = Tally(count), Tally(count)
-        #: what a server told of last, and the part of it that the tallies know; it is looked at where
-        #: a phase changes or a limit may be near
+        #: what a server told of last, and the part of it that the tallies know: they take it in
+        #: where a phase changes, and from ``_near`` on, where a limit may be reached
         self._running = self._reported = 0
         self._near = 0
         self._thoughts: list[str] = []

@@ -205,7 +205,11 @@ def _bounded(text: str, tokens: float) -> int:
 
 def _can_be(texts: Sequence[str], tokens: int, parts: int = 0) -> bool:
     size = sum(map(_size_of, texts))
-    return max(size // (_BYTES * 16) - _SLACK, 1) <= tokens <= size * _MOST + _SLACK + parts * _PART_MOST
+    return (
+        max(size // (_BYTES * 16) - _SLACK, 1)
+        <= tokens
+        <= size * _MOST + _SLACK + parts * _PART_MOST
+    )
 
 
 def _size_of(text: str) -> int:
