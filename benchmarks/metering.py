@@ -22,8 +22,9 @@ import statistics
 import sys
 import time
 
-from reflectkit import Budget, Client
 from streams import CHUNKS, serving
+
+from reflectkit import Budget, Client
 
 BAR = 0.15
 STREAMS = ("burst", "paced", "burst/running", "paced/running")
@@ -80,7 +81,9 @@ def show(found: dict[str, dict[str, float]]) -> None:
             f"   {row['low']:.1%} to {row['high']:.1%}"
         )
     worst = max(row["share"] for row in found.values())
-    print(f"{'yes' if worst <= BAR else 'NO'}: at most {worst:.1%} of it is metering (bar {BAR:.0%})")
+    print(
+        f"{'yes' if worst <= BAR else 'NO'}: at most {worst:.1%} of it is metering (bar {BAR:.0%})"
+    )
 
 
 def main() -> int:

@@ -161,7 +161,8 @@ class Ladder:
     def _wrap_up(self) -> Generator[Step, Any, Wrap]:
         meter = self.gate.meter
         meter.answered = False
-        ends = "" if self.gate.apart else closing(self.dialect, meter.open)
+        opened = self.gate.apart or meter.output_open is not None
+        ends = "" if opened else closing(self.dialect, meter.open)
         room = self._room(self._prompt_again)
         if room != 0 and self.gate.cut != "blank" and (yield from self._can_continue()):
             yield Say(ends)

@@ -136,8 +136,8 @@ class Meter:
         self._open: dict[int, Kind] = {0: "thinking"} if prefilled else {}
         self._thought, self._said = Tally(count), Tally(count)
         self._reflected, self._all_reflected = Tally(count), Tally(count)
-        #: what a server told of last, and the part of it that the tallies know; it is looked at where
-        #: a phase changes or a limit may be near
+        #: what a server told of last, and the part of it that the tallies know: they take it in
+        #: where a phase changes, and from ``_near`` on, where a limit may be reached
         self._running = self._reported = 0
         self._near = 0
         self._thoughts: list[str] = []
@@ -149,6 +149,8 @@ class Meter:
         self.reflections = 0
         #: something that is not thinking has come
         self.answered = False
+        #: the section of the answer under way; it may be blank so far
+        self.output_open: int | None = None
 
     # --- what was counted
 
@@ -253,6 +255,8 @@ class Meter:
             self._all_reflected.add(text, bytes_)
 
     def _started(self, event: SectionStarted) -> None:
+        if event.kind == "output":
+            self.output_open = event.index
         if event.kind not in ("thinking", "reflection"):
             return
         if self._open:
@@ -266,6 +270,8 @@ class Meter:
             self._reflected.reset()
 
     def _ended(self, event: SectionEnded) -> None:
+        if event.index == self.output_open:
+            self.output_open = None
         if self._open.pop(event.index, None) and self._open:
             self._in_reflection = "reflection" in self._open.values()
             self._text(event.source)

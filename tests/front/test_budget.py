@@ -217,6 +217,20 @@ async def test_an_answer_that_is_gone_on_with_and_blank_is_asked_for() -> None:
         assert reply.usage.completion > 50 + 2
 
 
+async def test_an_answer_that_its_server_opened_and_left_blank_is_filled() -> None:
+    """It is open already: another opener would be part of the answer."""
+    blank = "<thinking>6 * 7</thinking>\n<output>\n\n"
+    for end in ("</output>", ""):
+        async with (
+            LoopbackServer(chat(blank, end), chat("42")) as server,
+            OpenAIBackend(server.url, model="m") as inner,
+            Client(inner, mode="trained", dialect="reflection") as client,
+        ):
+            reply = await client.ask(QUESTION, budget=Budget(thinking=50))
+            assert (reply.ending, reply.output) == ("asked", "42")
+            assert reply.transcript.well_formed
+
+
 async def test_thinking_that_came_apart_is_not_gone_on_from() -> None:
     """There is no prefix that would stand for a field."""
     async with (
