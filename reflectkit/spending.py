@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -140,7 +141,8 @@ class Books:
             return request, None
         try:
             async with self._within_time():
-                prompt = await self._prompt(request)
+                hinted = self._spending.bounds.get("hint")
+                prompt = await self._prompt(_hinted(request, _USUAL) if hinted else request)
                 allowance = self.purse.allow(prompt, max_tokens=request.max_tokens)
                 if self._spending.scopes:
                     allowance = await self._reserve(request, prompt, allowance)
@@ -224,10 +226,11 @@ class Books:
         """What ledgers leave of the allowance; they hold it until the attempt is settled."""
         full, bare = self._demands(prompt, allowance)
         demand = full if allowance.wraps else bare
+        began = monotonic()
         try:
             lease = await self._hold(demand)
         except BudgetExceeded:
-            if demand is bare:
+            if demand is bare or monotonic() - began >= self._patience:
                 raise
             demand = bare
             lease = await self._hold(demand)
@@ -259,6 +262,12 @@ class Books:
         )
         again = prompt + thinking + caps.grace + WRAP_UP
         return replace(bare, prompt=prompt + again, calls=2), bare
+
+    @property
+    def _patience(self) -> float:
+        """Seconds after which waiting for scopes has failed."""
+        waiting = [s.patience for s in self._spending.scopes if s.claim.shortage == "wait"]
+        return min(waiting, default=inf)
 
     async def _hold(self, demand: Demand) -> Lease:
         from .ledgers.hold import hold
