@@ -73,7 +73,6 @@ bench: $(VENV)/.dev $(BENCH_VENV)/.installed  ## imports, parsing, budgets, embe
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/counting.py
 	$(PY) benchmarks/embedded.py
 	$(PY) benchmarks/thinking.py
-	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/counting.py
 	$(PY) benchmarks/thinking.py --on-this-side
 	$(PY) benchmarks/overhead.py
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -190,7 +191,8 @@ class Books:
             return request, None
         try:
             async with self._clock.within():
-                prompt = await self._prompt(request)
+                hinted = self._spending.bounds.get("hint")
+                prompt = await self._prompt(_hinted(request, _USUAL) if hinted else request)
                 allowance = self.purse.allow(prompt, max_tokens=request.max_tokens)
                 if self._spending.scopes:
                     allowance = await self._reserve(request, prompt, allowance)
@@ -228,10 +230,11 @@ class Books:
         """What ledgers leave of the allowance; they hold it until the attempt is settled."""
         full, bare = self._demands(prompt, allowance)
         demand = full if allowance.wraps else bare
+        began = monotonic()
         try:
             lease = await self._hold(demand)
         except BudgetExceeded:
-            if demand is bare:
+            if demand is bare or monotonic() - began >= self._patience:
                 raise
             demand = bare
             lease = await self._hold(demand)
@@ -264,6 +267,12 @@ class Books:
         again = prompt + thinking + caps.grace + WRAP_UP
         return replace(bare, prompt=prompt + again, calls=2), bare
 
+    @property
+    def _patience(self) -> float:
+        """Seconds after which waiting for scopes has failed."""
+        waiting = [s.patience for s in self._spending.scopes if s.claim.shortage == "wait"]
+        return min(waiting, default=inf)
+
     async def _hold(self, demand: Demand) -> Lease:
         from .ledgers.hold import hold
 
@@ -278,8 +287,7 @@ class Books:
         caps, bounds, trust = allowance.caps, self._spending.bounds, self._spending.trust
         request = replace(request, max_tokens=self._max_tokens(allowance))
         if bounds.get("hint") and caps.thinking:
-            said = HINT.format(tokens=caps.thinking)
-            request = replace(request, messages=at_the_end(request.messages, said))
+            request = _hinted(request, caps.thinking)
         told = await self._told(request, caps.thinking)
         extends = bool(caps.thinking_floor) and "drops_prefix" not in trust
         extends = extends and (await self._capabilities()).continues_prefix
@@ -364,3 +372,9 @@ class _Clocked(AsyncIterator[T]):
             if clock.expired():
                 raise OutOfTime from None
             raise
+
+
+def _hinted(request: Request, tokens: int) -> Request:
+    """The request whose last user turn says how much may be thought."""
+    said = HINT.format(tokens=tokens)
+    return replace(request, messages=at_the_end(request.messages, said))

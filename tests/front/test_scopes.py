@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -458,3 +459,30 @@ async def test_a_reservation_is_logged(caplog: pytest.LogCaptureFixture) -> None
     assert "wanted=4096" in said
     assert "bound_by='tenant:acme tokens'" in said
     assert "6 + 5" not in said
+
+
+def _long(request: Request) -> Generator[Chunk, None, None]:
+    assert request.max_tokens is not None
+    used = Usage(prompt=Words().prompt(request), completion=request.max_tokens)
+    yield Chunk("<output>")
+    yield Chunk("word " * request.max_tokens, usage=used, finish="length")
+
+
+async def test_a_hint_is_paid_for_as_well() -> None:
+    """What the model is told of its budget is a part of the prompt."""
+    backend = ScriptedBackend(_long, repeat=True)
+    client = Client(backend, mode="trained", dialect="reflection", counter=Words())
+    reply = await client.ask(QUESTION, budget=Budget(total=200, thinking=90, hint=True, calls=1))
+    assert "90 tokens at most" in backend.requests[0].messages[-1].text
+    assert reply.usage.total <= 200
+
+
+async def test_patience_is_not_used_up_twice() -> None:
+    """The second, smaller order is made where waiting was not what the first one failed by."""
+    acme = scope(tokens=900, shortage="wait", patience=0.4)
+    client = Client(ScriptedBackend(), mode="trained", scopes=[acme])
+    async with await hold([acme], Demand(prompt=0, completion=900)):
+        began = monotonic()
+        with pytest.raises(BudgetExceeded, match="has waited"):
+            await client.ask(QUESTION, budget=Budget(thinking=100, output=40))
+    assert 0.4 <= monotonic() - began < 0.75
