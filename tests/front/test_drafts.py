@@ -143,6 +143,14 @@ async def test_events_tell_of_verdicts_in_order() -> None:
     ]
 
 
+async def test_the_end_is_told_of_in_full() -> None:
+    """The reply is known before the last events are read."""
+    async with client(WRONG, WRONG, verify=verify.Steps(), attempts=2).stream("q") as stream:
+        events = await listed(stream)
+    assert events[-2:] == [Retracted(2), Accepted(1, "exhausted")]
+    assert await listed(stream) == []
+
+
 async def test_leaving_drafts_early_closes_the_backend() -> None:
     backend = ScriptedBackend(["<output>a", never])
     async with Client(backend, verify=verify.Steps()).stream("q") as stream:
