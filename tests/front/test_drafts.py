@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -91,6 +91,11 @@ async def test_the_best_of_the_rejected_comes_back() -> None:
     gone = [Retracted(number) for number in (1, 2, 3)]
     assert parts == ["bb", gone[0], "a", gone[1], "cccc", gone[2], "a"]
     assert (reply.chosen, reply.status) == (2, "exhausted")
+
+
+def test_a_guard_needs_somebody_to_compare_with() -> None:
+    with pytest.raises(ConfigurationError, match="agree is 0"):
+        GuardedReflection(agree=0)
 
 
 async def test_answers_beside_the_one_that_stands_are_not_shown() -> None:
@@ -247,6 +252,26 @@ async def test_objects_of_other_types(type_: Any, text: str, value: object) -> N
         objects = await listed(stream.objects)
         assert objects[-1] == (await stream.reply()).value == value
         assert await listed(stream.objects) == []
+
+
+async def test_a_type_that_is_known_where_it_is_used_alone() -> None:
+    """Its annotations are texts here, and name what only this function sees."""
+
+    class Part(BaseModel):
+        name: str
+
+    class Whole(BaseModel):
+        parts: list[Part]
+
+    asker = client(answer('{"parts": [{"name": "a"}]}'), output_type=Whole)
+    async with asker.stream("q") as stream:
+        *_, last = await listed(stream.objects)
+    assert last == Whole(parts=[Part(name="a")])
+
+
+async def test_a_type_without_a_schema_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="JSON schema"):
+        await client(answer("1"), output_type=Callable[[], int]).ask("q")
 
 
 async def test_objects_and_the_other_views_do_not_take_from_each_other() -> None:
