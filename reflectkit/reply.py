@@ -396,6 +396,6 @@ class Reply:
         """Return the reply itself, or raise ``VerificationFailed`` if a verdict said no."""
         failed = [v for v in self.verdicts if v.ok is False]
         if failed:
-            reasons = "; ".join(v.feedback or v.name or "failed" for v in failed)
+            reasons = "; ".join((v.feedback or v.name or "failed").rstrip(".") for v in failed)
             raise VerificationFailed(f"The answer was not accepted: {reasons}.", reply=self)
         return self

@@ -61,10 +61,8 @@ class ReplyStream:
 
     async def __anext__(self) -> Event:
         """The next event. Raises what the call raises; see ``Client.stream``."""
-        if self._opened().reply is not None:
-            raise StopAsyncIteration
         if self._events is None:
-            raise _ended_early()
+            raise _ended_early() if self._opened().reply is None else StopAsyncIteration
         if self._reading:
             raise ConfigurationError(
                 "This stream is being read by another task.",

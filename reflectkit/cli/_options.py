@@ -20,6 +20,20 @@ APIS = ("openai", "anthropic", "ollama")
 KEY = "REFLECTKIT_API_KEY"
 LEDGER = "REFLECTKIT_LEDGER"
 
+#: What ``--policy`` may name, and the policy's own name.
+POLICIES = {
+    "correct": "Correct",
+    "redraw": "Redraw",
+    "revise": "Revise",
+    "restart": "Restart",
+    "retry-invalid": "RetryInvalid",
+    "best-of": "BestOf",
+    "vote": "Vote",
+    "guarded": "GuardedReflection",
+    "self-revise": "SelfRevise",
+    "extend": "Extend",
+}
+
 EPILOG = "exit codes:\n" + "\n".join(f"  {row.code:>3}  {row.meaning}" for row in EXITS)
 
 ASK = """Ask a model and show its answer as it comes, with thinking, reflections and output told
@@ -122,6 +136,7 @@ def _ask(parser: argparse.ArgumentParser) -> None:
     _model(parser.add_argument_group("model"))
     _sampling(parser.add_argument_group("sampling"))
     _spending(parser.add_argument_group("budget"))
+    _correction(parser.add_argument_group("correction"))
 
 
 def _model(group: argparse._ArgumentGroup) -> None:
@@ -165,6 +180,24 @@ def _spending(group: argparse._ArgumentGroup) -> None:
     )
     add("--scope", action="append", metavar="SCOPE", help="charge it too, such as tenant:acme")
     add("--ledger", type=_ledger, metavar="ADDRESS", help=f"whose limits those are (or {LEDGER})")
+
+
+def _correction(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--verify",
+        action="append",
+        metavar="SPEC",
+        help="check the answer: steps, number, json, json:SCHEMA.json, regex:PATTERN, "
+        "ifeval:ID:{...}, protocol, python:module:function; may be given several times",
+    )
+    add("--attempts", type=_count, metavar="N", help="ask N times at most (with --verify: 3)")
+    add(
+        "--policy",
+        choices=POLICIES,
+        metavar="NAME",
+        help=f"what follows a rejected answer: {', '.join(POLICIES)} (default: correct)",
+    )
 
 
 def _parse(parser: argparse.ArgumentParser) -> None:

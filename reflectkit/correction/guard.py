@@ -10,7 +10,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
-from ..errors import BudgetExceeded
+from ..errors import BudgetExceeded, ConfigurationError
 from ..messages import Message, Request
 from ..values import value_key
 from .feedback import ADDED, fresh, shortened_draft
@@ -53,6 +53,12 @@ class GuardedReflection:
     draw: bool = True
     otherwise: Policy = field(default_factory=Redraw)
     key: Callable[[str], Hashable | None] = value_key
+
+    def __post_init__(self) -> None:
+        if self.agree < 1:
+            raise ConfigurationError(
+                f"agree is {self.agree}.", hint="One independent answer is the least to compare."
+            )
 
     def bound(self, request: Request, /) -> Bound:
         """What it may cost at most."""

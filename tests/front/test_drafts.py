@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -93,6 +93,11 @@ async def test_the_best_of_the_rejected_comes_back() -> None:
     assert (reply.chosen, reply.status) == (2, "exhausted")
 
 
+def test_a_guard_needs_somebody_to_compare_with() -> None:
+    with pytest.raises(ConfigurationError, match="agree is 0"):
+        GuardedReflection(agree=0)
+
+
 async def test_answers_beside_the_one_that_stands_are_not_shown() -> None:
     drafts = [f"<thinking>a</thinking><output>{n}</output>" for n in (1, 2, 2)]
     async with client(*drafts, policy=GuardedReflection()).stream("q") as stream:
@@ -141,6 +146,14 @@ async def test_events_tell_of_verdicts_in_order() -> None:
         ("Judged", 2),
         ("Accepted", 2),
     ]
+
+
+async def test_the_end_is_told_of_in_full() -> None:
+    """The reply is known before the last events are read."""
+    async with client(WRONG, WRONG, verify=verify.Steps(), attempts=2).stream("q") as stream:
+        events = await listed(stream)
+    assert events[-2:] == [Retracted(2), Accepted(1, "exhausted")]
+    assert await listed(stream) == []
 
 
 async def test_leaving_drafts_early_closes_the_backend() -> None:
@@ -239,6 +252,26 @@ async def test_objects_of_other_types(type_: Any, text: str, value: object) -> N
         objects = await listed(stream.objects)
         assert objects[-1] == (await stream.reply()).value == value
         assert await listed(stream.objects) == []
+
+
+async def test_a_type_that_is_known_where_it_is_used_alone() -> None:
+    """Its annotations are texts here, and name what only this function sees."""
+
+    class Part(BaseModel):
+        name: str
+
+    class Whole(BaseModel):
+        parts: list[Part]
+
+    asker = client(answer('{"parts": [{"name": "a"}]}'), output_type=Whole)
+    async with asker.stream("q") as stream:
+        *_, last = await listed(stream.objects)
+    assert last == Whole(parts=[Part(name="a")])
+
+
+async def test_a_type_without_a_schema_is_named() -> None:
+    with pytest.raises(ConfigurationError, match="JSON schema"):
+        await client(answer("1"), output_type=Callable[[], int]).ask("q")
 
 
 async def test_objects_and_the_other_views_do_not_take_from_each_other() -> None:
