@@ -20,8 +20,8 @@ from .budget.ladder import Ended, FindOut, Say, Send, Step
 from .budget.purse import Purse
 from .correcting import oracle_refused
 from .correction import policy
-from .correction.judged import best_of_all, is_rejected
-from .correction.policy import Elsewhere, cut_short, is_live
+from .correction.judged import is_rejected
+from .correction.policy import Elsewhere, advance, is_live, out_of_budget
 from .display import Display
 from .errors import (
     BackendError,
@@ -147,7 +147,7 @@ class Run:
         """
         try:
             with closing(self._plan.policy.flow(self._plan.request)) as flow:
-                step = _advance(flow, None)
+                step = advance(flow, None)
                 while not isinstance(step, Reply):
                     for event in self._parade.next_attempt(self._attempts):
                         yield event
@@ -158,9 +158,9 @@ class Run:
                     except BudgetExceeded as error:
                         if not self._attempts:
                             raise
-                        step = self._out_of_budget(flow, error)
+                        step = out_of_budget(flow, self._attempts, error)
                     else:
-                        step = _advance(flow, self._result)
+                        step = advance(flow, self._result)
             for event in self._conclude(step):
                 yield event
         except BaseException as error:
@@ -364,16 +364,6 @@ class Run:
 
     # --- the end
 
-    def _out_of_budget(self, flow: policy.Flow, error: BudgetExceeded) -> policy.Step | Reply:
-        """No further attempt can be paid: the policy concludes, or the best so far is the reply."""
-        try:
-            return flow.throw(error)
-        except StopIteration as end:
-            reply: Reply = end.value
-            return reply
-        except BudgetExceeded:
-            return cut_short(self._attempts, best_of_all(self._attempts), error)
-
     def _conclude(self, reply: Reply) -> list[Event]:
         plan = self._plan
         by = self._plans.get(reply.chosen, plan)
@@ -413,14 +403,6 @@ async def _find_out(take: Take, backend: Backend) -> None:
 async def _gathered(ask: AsyncGenerator[Event, None]) -> list[Event]:
     async with aclosing(ask) as events:
         return [event async for event in events]
-
-
-def _advance(flow: policy.Flow, result: Any) -> policy.Step | Reply:
-    try:
-        return next(flow) if result is None else flow.send(result)
-    except StopIteration as end:
-        reply: Reply = end.value
-        return reply
 
 
 def _next(steps: Generator[Step, Any, Wrap], ended: Ended | None) -> tuple[Step | None, Wrap]:

@@ -300,7 +300,6 @@ def concealed(reply: Reply, show: Show) -> Reply:
     return replace(
         reply,
         transcript=visible(reply.transcript, show, complete=complete),
-        attempts=tuple(shown_attempt(a, show, asked) for a in reply.attempts),
         record=reply.record if show == "full" else None,
         summary=None if show == "hidden" else summarised(reply.transcript, reply.usage),
     )

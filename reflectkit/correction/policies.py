@@ -224,6 +224,8 @@ class Vote:
 
     def __post_init__(self) -> None:
         _check_draws(self.n, self.at_once)
+        if not 0.5 <= self.sure <= 1:
+            raise ConfigurationError(f"sure is {self.sure}.", hint="Give 0.5 to 1.")
 
     def bound(self, request: Request, /) -> Bound:
         """What it may cost at most."""
@@ -265,11 +267,14 @@ class Vote:
         return largest[0], len(largest), sum(map(len, groups.values()))
 
     def _settled(self, done: Sequence[Attempt]) -> bool:
+        if all(map(is_rejected, done)):  # the next one may have a vote
+            return False
         sizes = sorted((len(g) for g in self._counts(done).values()), reverse=True)
         first, second = (*sizes, 0, 0)[:2]
         if first - second > self.n - len(done):
             return True
-        return len(done) >= self.least and _leads(first, second) >= self.sure
+        ahead = first > second and _leads(first, second) >= self.sure
+        return ahead and len(done) >= self.least
 
 
 def _leads(first: int, second: int) -> float:

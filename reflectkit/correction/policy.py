@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..messages import FinishReason, Request, Usage
 from ..reply import Attempt, Ending, Reply, Status
-from .judged import is_accepted, is_rejected, why
+from .judged import best_of_all, is_accepted, is_rejected, why
 
 if TYPE_CHECKING:
     from ..errors import BudgetExceeded
@@ -26,9 +26,11 @@ __all__ = [
     "Flow",
     "Policy",
     "Step",
+    "advance",
     "conclude",
     "cut_short",
     "is_live",
+    "out_of_budget",
     "single",
     "status_of",
 ]
@@ -107,7 +109,7 @@ class _Single:
 
     def flow(self, request: Request, /) -> Flow:
         attempt = yield request
-        return conclude([attempt], attempt, "accepted" if is_accepted(attempt) else "unverified")
+        return conclude([attempt], attempt, status_of(attempt))
 
     def bound(self, request: Request, /) -> Bound:
         return Bound(attempts=1)
@@ -158,6 +160,31 @@ def conclude(
         chosen=best.number,
         because=because or why(best),
     )
+
+
+def advance(flow: Flow, result: Any) -> Step | Reply:
+    """What a flow wants next, told the result of its last step (None: it has just begun)."""
+    try:
+        return next(flow) if result is None else flow.send(result)
+    except StopIteration as end:
+        reply: Reply = end.value
+        return reply
+
+
+def out_of_budget(flow: Flow, attempts: Sequence[Attempt], error: BudgetExceeded) -> Step | Reply:
+    """What a flow wants next where its last step could not be paid; where it has no answer to that,
+    the best of ``attempts`` is the reply's."""
+    from ..errors import BudgetExceeded
+
+    try:
+        return flow.throw(error)
+    except StopIteration as end:
+        reply: Reply = end.value
+        return reply
+    except BudgetExceeded:
+        if not attempts:
+            raise
+        return cut_short(attempts, best_of_all(attempts), error)
 
 
 def cut_short(attempts: Sequence[Attempt], best: Attempt, error: BudgetExceeded) -> Reply:
