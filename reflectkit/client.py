@@ -83,9 +83,10 @@ class Client:
     ``verify``: what judges every answer: any callables from a ``Draft`` to a verdict or a bool, for
     ``patience`` seconds at most each. ``attempts``: how often to ask at most where an answer is
     rejected (default: three times if there are verifiers), with ``correction.Correct`` where no
-    ``policy`` says otherwise; without verifiers the first answer stays unless independent ones
-    agree on another (``correction.GuardedReflection``). ``output_type``: a pydantic model, another
-    type or a JSON schema that the answer's JSON must fit; ``reply.value`` is the object.
+    ``policy`` says otherwise; without verifiers, and from three attempts on, the first answer stays
+    unless independent ones agree on another (``correction.GuardedReflection``). ``output_type``: a
+    pydantic model, another type or a JSON schema that the answer's JSON must fit; ``reply.value``
+    is the object.
 
     Raises ``ConfigurationError`` for a setting that cannot work.
     """
@@ -199,7 +200,7 @@ class Client:
         return Plan(
             request=_request(settings, ready, at_the_end(inert, said) if said else inert),
             restore=inert != messages,
-            asked=messages,
+            asked=at_the_end(messages, said) if said else messages,
             verifiers=verifiers,
             patience=settings.patience,
             backend=backend,

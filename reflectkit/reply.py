@@ -23,6 +23,8 @@ __all__ = [
     "Issue",
     "IssueKind",
     "Mode",
+    "Record",
+    "Refusal",
     "Reply",
     "Section",
     "Status",
@@ -295,6 +297,29 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An attempt that a limit did not allow: its number, the limit, and whose that is."""
+
+    number: int
+    limit: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a policy was told, as it was told it: enough to decide again (``correction.trace``).
+
+    ``request``: what it began with. ``asked``: what it asked for, by the attempts' numbers, before
+    limits changed it; without those that were asked of another client. ``attempts``: as they came.
+    """
+
+    request: Request
+    asked: Mapping[int, Request]
+    attempts: tuple[Attempt, ...]
+    refused: tuple[Refusal, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
     """How much reasoning there was, without a word of it.
 
@@ -311,7 +336,8 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What ``Client.ask`` returns. ``summary`` is None when thinking is hidden."""
+    """What ``Client.ask`` returns. ``summary`` is None when thinking is hidden, and ``record`` is
+    unless all of it is shown."""
 
     transcript: Transcript
     attempts: tuple[Attempt, ...] = ()
@@ -327,6 +353,7 @@ class Reply:
     summary: Summary | None = None
     #: whose replay payload it is; see ``Message.provider``
     provider: str = ""
+    record: Record | None = field(default=None, repr=False, compare=False)
 
     @property
     def output(self) -> str:
