@@ -14,7 +14,7 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from . import _log
+from . import _log, _otel
 from .backends.base import capabilities_of, found_out
 from .budget.ladder import Ended, FindOut, Say, Send, Step
 from .budget.purse import Purse
@@ -95,6 +95,7 @@ class Run:
         self._purse = Purse(plan.spending.bounds, plan.spending.rates)
         self._clock = Clock(plan.spending.bounds)
         self._parade = Parade(live=is_live(plan.policy))
+        self._watch = _otel.Watch(None, model="", mode="")
         self.reply: Reply | None = None
 
     @property
@@ -150,6 +151,8 @@ class Run:
         Raises what the backend raises; a ``BackendError`` carries what came before it, and every
         error of ours the attempts that were over.
         """
+        self._watch = _otel.watch(model=self._plan.request.model, mode=self._plan.mode)
+        ended = False
         try:
             with closing(self._plan.policy.flow(self._plan.request)) as flow:
                 step = advance(flow, None)
@@ -157,8 +160,8 @@ class Run:
                     for event in self._parade.next_attempt(self._attempts):
                         yield event
                     try:
-                        async with aclosing(self._step(step)) as events:
-                            async for event in events:
+                        async with aclosing(self._step(step)) as happening:
+                            async for event in happening:
                                 yield event
                     except BudgetExceeded as error:
                         if not self._attempts:
@@ -166,12 +169,17 @@ class Run:
                         step = out_of_budget(flow, self._attempts, error)
                     else:
                         step = advance(flow, self._result)
-            for event in self._conclude(step):
+            reply, events = self._conclude(step)
+            ended = True
+            for event in events:
                 yield event
+            self.reply = reply
         except BaseException as error:
             if isinstance(error, ReflectKitError):
                 error.attempts = self.attempts
-            _log.failure(error, lambda: self.usage, self._plan.mode, len(self._attempts))
+            if not ended:
+                self._watch.failed(error)
+                _log.failure(error, lambda: self.usage, self._plan.mode, len(self._attempts))
             raise
 
     # --- what a policy may ask for
@@ -286,6 +294,7 @@ class Run:
             self._attempts[self._attempts.index(attempt)] = attempt = judged
             shown = self._shown(attempt)
             _log.verdicts(shown)
+            self._watch.judged(shown)
             yield Judged(number, shown.verdicts)
             if is_rejected(attempt):
                 yield Rejected(number)
@@ -311,7 +320,8 @@ class Run:
         verdicts: tuple[Verdict, ...] = (_NO_TIME,)
         with suppress(BudgetExceeded):
             async with self._clock.within():
-                verdicts = await run(plan.verifiers, attempt.draft, timeout=plan.patience)
+                with self._watch.within():
+                    verdicts = await run(plan.verifiers, attempt.draft, timeout=plan.patience)
         if any(v.by == "oracle" for v in verdicts):
             raise oracle_refused()
         return replace(attempt, verdicts=verdicts)
@@ -330,7 +340,7 @@ class Run:
                 step, wrap = _next(steps, None)
             else:
                 take.begin(step)
-                async with self._sent(take, step, plan.backend) as chunks:
+                async with self._sent(take, step, plan) as chunks:
                     async for chunk in chunks:
                         for event in self._seen(take, take.feed(chunk)):
                             yield event
@@ -348,17 +358,26 @@ class Run:
 
     @asynccontextmanager
     async def _sent(
-        self, take: Take, step: Send, backend: Backend
+        self, take: Take, step: Send, plan: Plan
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """The chunks that answer one request; what ends them early is told to ``take``."""
+        shown = shown_request(step.request, plan.show, self._plan.request)
+        asked = self._watch.request(
+            step.request, shown=shown, number=take.number, backend=plan.backend
+        )
         try:
-            async with _open(backend, step.request) as chunks:
-                yield self._clock.in_time(chunks, lambda: take.thinks)
+            async with _open(plan.backend, step.request) as chunks:
+                yield self._clock.in_time(asked.around(chunks), lambda: take.thinks)
         except OutOfTime:
             take.out_of_time(over=self._clock.over)
-        except ReflectKitError as error:
-            if not take.failed(error):
+        except BaseException as error:
+            asked.failed(error)
+            if not (isinstance(error, ReflectKitError) and take.failed(error)):
                 raise
+        finally:
+            if asked.wanted:
+                asked.answered(**take.leg)
+            asked.end()
 
     def _seen(self, take: Take, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
         """Passes ``events`` on and puts aside the answer text that became certain with them."""
@@ -367,7 +386,10 @@ class Run:
             self._parade.text(take.number, certain)
         return events
 
-    def _conclude(self, reply: Reply) -> list[Event]:
+    # --- the end
+
+    def _conclude(self, reply: Reply) -> tuple[Reply, list[Event]]:
+        """The reply as the consumer gets it, and the last events."""
         plan = self._plan
         by = self._plans.get(reply.chosen, plan)
         attempts = tuple(self._attempts)
@@ -390,10 +412,10 @@ class Run:
             transcript=self._displayed(shown.transcript, reply.chosen),
             attempts=self.attempts,
         )
-        self.reply = shown
         _log.ending(shown)
+        self._watch.ended(shown)
         said = bool(plan.verifiers) or len(self._attempts) > 1
-        return self._parade.conclude(shown, said=said)
+        return shown, self._parade.conclude(shown, said=said)
 
 
 async def _find_out(take: Take, backend: Backend) -> None:

@@ -278,6 +278,16 @@ class Take:
     def _screened(self, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
         return self.screen.feed(events, self.reader.progress)
 
+    @property
+    def leg(self) -> dict[str, Any]:
+        """What the present request has come to, as it may be told of."""
+        return {
+            "usage": self._legs[-1].cost(self._counter),
+            "finish": self.finish,
+            "model": self._model,
+            "seen": self.visible(complete=self._complete),
+        }
+
     # --- what it cost
 
     @property
