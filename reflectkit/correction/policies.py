@@ -291,7 +291,10 @@ def _check_draws(n: int, at_once: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """``first``; and ``second`` where that was not accepted. The better reply is kept."""
+    """``first``; and ``second`` where that was not accepted. The better reply is kept.
+
+    ``second`` begins with another seed, and not greedily: the rejected draft would come again.
+    """
 
     first: Policy
     second: Policy
@@ -311,7 +314,8 @@ class Then:
         if reply.status in ("accepted", "budget", "deadline"):
             return reply
         try:
-            more = yield from self.second.flow(request)
+            second = fresh(request, len(reply.attempts), temperature=_FREELY)
+            more = yield from self.second.flow(second)
         except BudgetExceeded as error:
             return cut_short(reply.attempts, reply.attempt, error)
         return _better(reply, more)
