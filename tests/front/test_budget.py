@@ -442,7 +442,7 @@ async def test_when_time_is_over_it_is_over(at: int) -> None:
     async with (
         LoopbackServer(slow, chat("").insert(0, pause)) as server,
         OpenAIBackend(server.url, model="m") as inner,
-        Client(inner, mode="trained", dialect="reflection", budget=Budget(seconds=0.4)) as client,
+        Client(inner, mode="trained", dialect="reflection", budget=Budget(seconds=1.5)) as client,
     ):
         reply = await client.ask(QUESTION)
         assert reply.ending == ("salvaged" if at else "unanswered")

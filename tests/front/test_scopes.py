@@ -218,7 +218,7 @@ async def test_after_its_time(ledger: Any) -> None:
     acme = scope(ledger=ledger)
     slow = chat("<thinking>", "It is ", "= 42. ", "Or is it?").insert(4, "stall")
     async with LoopbackServer(slow) as server, server_client(server) as client:
-        reply = await client.ask(QUESTION, scopes=[acme], budget=Budget(seconds=0.3))
+        reply = await client.ask(QUESTION, scopes=[acme], budget=Budget(seconds=1.5))
         await server.quiet()
     assert (reply.ending, reply.stopped_by) == ("salvaged", "seconds")
     assert await charged(acme) == reply.usage.total
