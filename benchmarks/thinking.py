@@ -116,6 +116,7 @@ def _told(counts: dict[str, int]) -> str:
 async def measure(client: Client, row: Row, problems: list[Problem], at_once: int) -> Row:
     """All problems under the row's cap."""
     budget = None if row.cap is None else Budget(thinking=row.cap, grace=GRACE)
+    row.problems = len(problems)
     free, started = asyncio.Semaphore(at_once), time.monotonic()
     how, who = Counter[str](), Counter[str]()
 
@@ -142,7 +143,6 @@ def judge(row: Row, reply: Reply, problem: Problem) -> None:
     output, attempt = reply.output.strip(), reply.attempts[0]
     clean = not TAG.search(output) and not any(line in output for line in _lines(reply))
     within = row.cap is None or _thought(reply) <= row.cap + GRACE
-    row.problems += 1
     row.within += within
     row.answered += bool(output)
     row.unanswered += not output and reply.ending == "unanswered"
