@@ -124,7 +124,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "variant": (lambda v: isinstance(v, str) and v in PROMPTED, "one of " + ", ".join(PROMPTED)),
     "prefilled": (lambda v: isinstance(v, bool), "True or False"),
     "budget": (lambda v: callable(getattr(v, "model_dump", None)), "a Budget"),
-    "scopes": (lambda v: all(hasattr(s, "shortage") for s in v), "a list of Scope objects"),
+    "scopes": (lambda v: all(hasattr(s, "claim") for s in v), "a list of Scope objects"),
     "prices": (lambda v: v is not None, "a Price, or a mapping from models' names to Price"),
     "counter": (lambda v: callable(getattr(v, "count", None)), "an object with count(text)"),
     "verify": (lambda v: callable(v) or _are_callables(v), "a verifier or a list of them"),
