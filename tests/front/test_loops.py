@@ -13,7 +13,6 @@ import pytest
 
 from loop_driver import random_policy, random_text
 from reflectkit import (
-    Attempt,
     BackendStatus,
     Budget,
     Client,
@@ -397,5 +396,3 @@ async def _take(events: AsyncIterator[Event], count: int) -> bool:
         if await anext(events, None) is None:
             return False
     return True
-
-
