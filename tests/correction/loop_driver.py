@@ -161,7 +161,10 @@ def random_policy(
         lambda: rng.choice(LOOPING)(random_rule(rng)),
         lambda: BestOf(rng.randint(1, 6), rng.randint(1, beside)),
         lambda: Vote(
-            rng.randint(1, 9), rng.randint(1, beside), least=rng.randint(1, 4), sure=rng.uniform(0.5, 1)
+            rng.randint(1, 9),
+            rng.randint(1, beside),
+            least=rng.randint(1, 4),
+            sure=rng.uniform(0.5, 1),
         ),
         lambda: SelfRevise(rng.randint(1, 4)),
         lambda: Extend(rng.randint(1, 3)),

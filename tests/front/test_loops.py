@@ -397,5 +397,3 @@ async def _take(events: AsyncIterator[Event], count: int) -> bool:
         if await anext(events, None) is None:
             return False
     return True
-
-
