@@ -13,7 +13,6 @@ import pytest
 
 from loop_driver import random_policy, random_text
 from reflectkit import (
-    Attempt,
     BackendStatus,
     Budget,
     Client,
