@@ -264,7 +264,7 @@ class Run:
         except BudgetExceeded as error:
             self._refused.append(Refusal(number=number, limit=error.limit, scope=error.scope))
             raise
-        paid, requests = None, 0
+        paid, requests, attempt = None, 0, None
         self._plans[number] = plan
         try:
             take = self._takes[number] = self._take(plan, request, number, metering)
@@ -280,8 +280,8 @@ class Run:
                 blame(error, take.reader.transcript, self.usage, plan.show)
                 raise
             finally:
-                paid, requests = take.usage, take.requests
-            paid = attempt.usage
+                paid = attempt.usage if attempt else take.usage
+                requests = take.requests
         finally:
             await books.settle(paid, requests)
         self._attempts.append(attempt)

@@ -35,9 +35,8 @@ def provider() -> None:
 
 
 @pytest.fixture(autouse=True)
-def spans() -> InMemorySpanExporter:
+def spans() -> None:
     EXPORTER.clear()
-    return EXPORTER
 
 
 def finished() -> tuple[list[ReadableSpan], list[ReadableSpan]]:
