@@ -72,6 +72,7 @@ bench: $(VENV)/.dev $(BENCH_VENV)/.installed  ## imports, parsing, embedded mode
 	$(PY) benchmarks/embedded.py
 	$(PY) benchmarks/thinking.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/counting.py
+	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/structured.py
 
 clean:  ## remove the environments and everything built
 	rm -rf $(VENV) .venvs build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,7 +3,7 @@
     python benchmarks/policies.py                              # 500 problems a task; hours if slow
     python benchmarks/policies.py --problems 100 --task arithmetic-3-4
     python benchmarks/policies.py --table                      # only print what is in the store
-    python benchmarks/policies.py --table --picture docs/pictures/policies.svg     # needs matplotlib
+    python benchmarks/policies.py --table --picture docs/pictures/policies.svg   # needs matplotlib
 
 Every item goes through every arm. A response depends on the messages, the seed and the temperature
 alone, so arms that ask the same question share its response: they all start from the same first
@@ -376,6 +376,26 @@ def lines(table: dict[str, Row]) -> list[str]:
     return found
 
 
+def markdown(table: dict[str, Row]) -> list[str]:
+    """A table for a page."""
+    found = [
+        "| arm | right, % | against one draft | tries | tokens | mended, % | broken, % "
+        "| against a vote at no fewer tokens |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in table.values():
+        vote = equal_vote(row, table)
+        against = points(difference(vote.right, row.right)).strip()
+        said = "" if vote.arm == row.arm else f"{against} ({vote.arm})"
+        mended, broken = share(*row.mended).strip(), share(*row.broken).strip()
+        found.append(
+            f"| {row.arm} | {share(sum(row.right), len(row.right)).strip()} "
+            f"| {points(row.gain).strip()} | {row.attempts:.2f} | {row.tokens:.1f} "
+            f"| {mended} | {broken} | {said} |"
+        )
+    return found
+
+
 def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
     """Results by setting, arithmetic apart from the rest; headings as keys."""
     found: dict[str, list[Result]] = {}
@@ -424,8 +444,9 @@ def draw(tables: dict[str, dict[str, Row]], path: Path) -> None:
             n, right = len(row.right), sum(row.right)
             low, high = wilson(right, n)
             bar = [[100 * (right / n - low)], [100 * (high - right / n)]]
+            mark = marks.get(row.arm.rpartition(" ")[2], "^")
             axes.errorbar(row.tokens, 100 * right / n, yerr=bar, label=row.arm, elinewidth=0.6,
-                          color=colours[place], marker=marks.get(row.arm.rpartition(" ")[2], "^"))  # fmt: skip
+                          color=colours[place], marker=mark)  # fmt: skip
         axes.set(title=name.partition(":")[0], xlabel="tokens an answer", ylabel="right answers, %")
         axes.spines[["top", "right"]].set_visible(False)
     handles = panels.flat[0].get_legend_handles_labels()
@@ -444,6 +465,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--setting", action="append", choices=list(map(str, SETTINGS)))
     parser.add_argument("--store", type=Path, default=STORE)
     parser.add_argument("--table", action="store_true", help="measure nothing, print the store")
+    parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--picture", type=Path)
     return parser.parse_args()
 
@@ -468,7 +490,8 @@ def main() -> int:
     ]
     tables = {name: rows(found) for name, found in groups(results).items()}
     for name, table in tables.items():
-        print(f"\n{name} (n = {len(table[FIRST].right)})", *lines(table), sep="\n")
+        said = markdown(table) if chosen.markdown else lines(table)
+        print(f"\n{name} (n = {len(table[FIRST].right)})\n", *said, sep="\n")
     met = goals(tables)
     print("\nGoals", *(f"{'met' if ok else 'MISSED':7} {said}" for ok, said in met), sep="\n")
     if chosen.picture:

@@ -111,8 +111,8 @@ class Correct(_Looping):
     asked for again as if for the first time.
 
     This is what ``attempts=`` and ``verify=`` mean by themselves. A model mends a form that it is
-    shown the fault of; of a wrong result it does better to think anew than to defend it: measured by
-    ``benchmarks/policies.py``, see the page on policies.
+    shown the fault of; of a wrong result it does better to think anew than to defend it (measured
+    by ``benchmarks/policies.py``; the page on policies has the table).
     """
 
     temperature: float | None = _FREELY
