@@ -376,6 +376,26 @@ def lines(table: dict[str, Row]) -> list[str]:
     return found
 
 
+def markdown(table: dict[str, Row]) -> list[str]:
+    """A table for a page."""
+    found = [
+        "| arm | right, % | against one draft | tries | tokens | mended, % | broken, % "
+        "| against a vote at no fewer tokens |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in table.values():
+        vote = equal_vote(row, table)
+        against = points(difference(vote.right, row.right)).strip()
+        said = "" if vote.arm == row.arm else f"{against} ({vote.arm})"
+        mended, broken = share(*row.mended).strip(), share(*row.broken).strip()
+        found.append(
+            f"| {row.arm} | {share(sum(row.right), len(row.right)).strip()} "
+            f"| {points(row.gain).strip()} | {row.attempts:.2f} | {row.tokens:.1f} "
+            f"| {mended} | {broken} | {said} |"
+        )
+    return found
+
+
 def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
     """Results by setting, arithmetic apart from the rest; headings as keys."""
     found: dict[str, list[Result]] = {}
@@ -445,6 +465,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--setting", action="append", choices=list(map(str, SETTINGS)))
     parser.add_argument("--store", type=Path, default=STORE)
     parser.add_argument("--table", action="store_true", help="measure nothing, print the store")
+    parser.add_argument("--markdown", action="store_true")
     parser.add_argument("--picture", type=Path)
     return parser.parse_args()
 
@@ -469,7 +490,8 @@ def main() -> int:
     ]
     tables = {name: rows(found) for name, found in groups(results).items()}
     for name, table in tables.items():
-        print(f"\n{name} (n = {len(table[FIRST].right)})", *lines(table), sep="\n")
+        said = markdown(table) if chosen.markdown else lines(table)
+        print(f"\n{name} (n = {len(table[FIRST].right)})\n", *said, sep="\n")
     met = goals(tables)
     print("\nGoals", *(f"{'met' if ok else 'MISSED':7} {said}" for ok, said in met), sep="\n")
     if chosen.picture:

@@ -26,15 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from reflectkit import Client
-from reflectkit.correction import (
-    Correct,
-    GuardedReflection,
-    Policy,
-    Redraw,
-    Vote,
-    single,
-    stop,
-)
+from reflectkit.correction import GuardedReflection, Policy, Redraw, Vote, stop
+from reflectkit.messages import Usage
 from reflectkit.testing import ScriptedBackend
 from reflectkit.verify import Numeric, Steps
 
@@ -44,6 +37,7 @@ from shares import difference, points, share
 
 RUNS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
 NOTE = re.compile(r"<<[^<>\n]*>>")
+TRIES = (2, 4)
 PRECISION = 0.99  # of the right solutions, those that the step checker leaves alone
 
 
@@ -84,13 +78,9 @@ def items(path: Path, first: str) -> Iterator[Item]:
 def arms(result: str) -> dict[str, tuple[Policy, tuple[Any, ...]]]:
     """Every arm: a policy, and what judges its answers."""
     exact, steps = (Numeric(result, by="rule"),), (Steps(),)
-    redraws = {
-        f"redraw, exact, {k} tries": (Redraw(stop=stop.attempts(k)), exact) for k in (2, 3, 4)
-    }
+    redraws = {f"redraw, exact, {k} tries": (Redraw(stop=stop.attempts(k)), exact) for k in TRIES}
     return {
-        "one draft": (single(), ()),
         **redraws,
-        "default, exact, 4 tries": (Correct(stop=stop.attempts(4)), exact),
         "redraw, steps, 4 tries": (Redraw(stop=stop.attempts(4)), steps),
         "vote of 4": (Vote(n=4), ()),
         "guarded": (GuardedReflection(), ()),
@@ -110,7 +100,7 @@ async def play(item: Item) -> dict[str, Outcome]:
     """One item through all arms."""
     found = {}
     for name, (policy, verifiers) in arms(item.result).items():
-        backend = ScriptedBackend(*item.solutions)
+        backend = ScriptedBackend(*item.solutions, usage=Usage(prompt=1, completion=1))
         client = Client(backend, mode="plain", dialect="reflection")
         reply = await client.ask(item.question, policy=policy, verify=verifiers)
         verdicts = reply.attempts[0].verdicts
@@ -152,6 +142,7 @@ def lines(played: Sequence[Item], outcomes: Sequence[dict[str, Outcome]]) -> Ite
     """The table of one order of models."""
     first = [item.marks[0] for item in played]
     yield f"{'arm':26} {'right %':>18}  {'against one draft':>20}  tries  mended  broken"
+    yield f"{'one draft':26} {share(sum(first), len(first)):>18}"
     for name in outcomes[0]:
         right = [found[name].right for found in outcomes]
         pairs = list(zip(first, right, strict=True))
@@ -166,7 +157,7 @@ def lines(played: Sequence[Item], outcomes: Sequence[dict[str, Outcome]]) -> Ite
 def faults(played: Sequence[Item], outcomes: Sequence[dict[str, Outcome]]) -> list[str]:
     """Where the loop with the exact verifier misses the ceiling or lowers an item."""
     found = []
-    for k in (2, 3, 4):
+    for k in TRIES:
         for item, outcome in zip(played, outcomes, strict=True):
             right = outcome[f"redraw, exact, {k} tries"].right
             if right != item.ceiling(k):

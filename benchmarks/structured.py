@@ -17,7 +17,8 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ ATTEMPTS = 3
 QUESTION = "Describe the thing."
 ORDER = ("right", "error", "wrong")  # from best to worst: an error is better than a wrong object
 Ask = Callable[[str, Any], Awaitable[Any]]
+#: how to ask for an object, and what it raises instead of one
+Asking = tuple[Ask, tuple[type[Exception], ...]]
+Library = Callable[[str], AbstractAsyncContextManager[Asking]]
 
 
 @dataclass(frozen=True)
@@ -120,43 +124,45 @@ def completion(text: str) -> Served:
     return Served((json.dumps(body).encode(),), headers={"Content-Type": "application/json"})
 
 
-def ours(url: str) -> tuple[Ask, tuple[type[Exception], ...]]:
+@asynccontextmanager
+async def ours(url: str) -> AsyncIterator[Asking]:
     """Asks through reflectkit."""
-    client = Client(url, model="case", mode="plain")
+    async with Client(url, model="case", mode="plain") as client:
 
-    async def ask(name: str, type_: Any) -> Any:
-        reply = await client.ask(QUESTION, model=name, output_type=type_, attempts=ATTEMPTS)
-        reply.raise_for_verdict()
-        return reply.value
+        async def ask(name: str, type_: Any) -> Any:
+            reply = await client.ask(QUESTION, model=name, output_type=type_, attempts=ATTEMPTS)
+            reply.raise_for_verdict()
+            return reply.value
 
-    return ask, (ReflectKitError,)
+        yield ask, (ReflectKitError,)
 
 
-def instructor_in(mode: str) -> Callable[[str], tuple[Ask, tuple[type[Exception], ...]]]:
+def instructor_in(mode: str) -> Library:
     """Asks through instructor in one of its modes."""
 
-    def make(url: str) -> tuple[Ask, tuple[type[Exception], ...]]:
+    @asynccontextmanager
+    async def make(url: str) -> AsyncIterator[Asking]:
         import instructor
         from openai import AsyncOpenAI
         from tenacity import AsyncRetrying, stop_after_attempt
 
-        raw = AsyncOpenAI(base_url=url, api_key="none", max_retries=0)
-        client = instructor.from_openai(raw, mode=instructor.Mode[mode])
+        async with AsyncOpenAI(base_url=url, api_key="none", max_retries=0) as raw:
+            client = instructor.from_openai(raw, mode=instructor.Mode[mode])
 
-        async def ask(name: str, type_: Any) -> Any:
-            return await client.chat.completions.create(
-                model=name,
-                messages=[{"role": "user", "content": QUESTION}],
-                response_model=type_,
-                max_retries=AsyncRetrying(stop=stop_after_attempt(ATTEMPTS)),
-            )
+            async def ask(name: str, type_: Any) -> Any:
+                return await client.chat.completions.create(
+                    model=name,
+                    messages=[{"role": "user", "content": QUESTION}],
+                    response_model=type_,
+                    max_retries=AsyncRetrying(stop=stop_after_attempt(ATTEMPTS)),
+                )
 
-        return ask, (Exception,)  # what it cannot do with a type is not one kind of error
+            yield ask, (Exception,)  # what it cannot do with a type is not one kind of error
 
     return make
 
 
-LIBRARIES: Mapping[str, Callable[[str], tuple[Ask, tuple[type[Exception], ...]]]] = {
+LIBRARIES: Mapping[str, Library] = {
     "reflectkit": ours,
     "instructor, JSON": instructor_in("JSON"),
     "instructor, MD_JSON": instructor_in("MD_JSON"),
@@ -166,8 +172,7 @@ LIBRARIES: Mapping[str, Callable[[str], tuple[Ask, tuple[type[Exception], ...]]]
 async def measure(name: str, todo: list[Case]) -> dict[str, Outcome]:
     """All cases through one library, by the case's name."""
     script, found = Script(todo), {}
-    async with LoopbackServer(script) as server:
-        ask, errors = LIBRARIES[name](server.url)
+    async with LoopbackServer(script) as server, LIBRARIES[name](server.url) as (ask, errors):
         for number, case in enumerate(todo, 1):
             try:
                 value = await ask(case.name, case.type_)

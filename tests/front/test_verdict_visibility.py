@@ -36,7 +36,7 @@ def chatty(draft: Draft) -> list[Verdict]:
     ]
 
 
-POLICIES: list[Any] = [Revise(), Restart(), Redraw(), Vote(3, 2), GuardedReflection(2)]
+POLICIES: list[Any] = [Revise(), Restart(), Redraw(), Vote(3, at_once=2), GuardedReflection()]
 
 
 @pytest.mark.parametrize("show", HIDING)
