@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from reflectkit.backends.wrapup import WrapUpBackend
 
 from reflectkit import Client
 from reflectkit.backends.nano import NanoBackend
+from reflectkit.backends.wrapup import WrapUpBackend
 from servers import MODEL, Server
 
 NUMBERS = [(a, b, c) for a in (3, 6, 9) for b in (4, 7) for c in (5, 8)]
