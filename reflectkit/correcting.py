@@ -55,9 +55,10 @@ def policy_of(settings: Settings, verifiers: tuple[Verifier, ...]) -> Policy:
         return single()
     from .correction import Correct, GuardedReflection, stop
 
-    if not verifiers:
-        return GuardedReflection(agree=attempts - 1)
-    return Correct(stop=stop.attempts(attempts))
+    if verifiers:
+        return Correct(stop=stop.attempts(attempts))
+    # One other answer alone could not replace the first: it is not worth asking for.
+    return GuardedReflection(agree=attempts - 1) if attempts > 2 else single()
 
 
 def instructions(settings: Settings) -> str:

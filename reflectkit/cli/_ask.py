@@ -14,6 +14,7 @@ from ._correcting import Attempts, correction
 from ._exits import complaint, verdict_on
 from ._options import KEY
 from ._printer import Printer, printable, wants_colour
+from ._spending import budget_of, cut_short, scopes_of
 from ._stdin import is_piped, read_stdin
 from ._values import (
     attempt_values,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..backends.ollama import OllamaBackend
     from ..client import Client
     from ..events import Event
+    from ..ledgers import Scope
     from ..reply import Reply, Summary
     from ..stream import ReplyStream
 
@@ -83,12 +85,15 @@ def _prompt(words: list[str]) -> str:
     return prompt
 
 
-def _client(options: Namespace) -> tuple[Client, AnthropicBackend | OllamaBackend | None]:
+def _client(
+    options: Namespace, scopes: list[Scope]
+) -> tuple[Client, AnthropicBackend | OllamaBackend | None]:
     from ..client import Client
 
     if options.verbose:
         _log_to_stderr()
     settings: dict[str, Any] = {n: v for n in PASSED if (v := getattr(options, n)) is not None}
+    settings["scopes"] = scopes
     settings |= correction(options)
     if options.think is not None:
         settings["reasoning"] = options.think
@@ -113,17 +118,19 @@ def _backend(options: Namespace, wire: dict[str, Any]) -> AnthropicBackend | Oll
 
 @asynccontextmanager
 async def _opened(options: Namespace) -> AsyncIterator[Client]:
-    client, backend = _client(options)
-    try:
-        async with client:
-            yield client
-    finally:
-        if backend:
-            await backend.aclose()
+    async with scopes_of(options) as scopes:
+        client, backend = _client(options, scopes)
+        try:
+            async with client:
+                yield client
+        finally:
+            if backend:
+                await backend.aclose()
 
 
 async def _answer(options: Namespace, prompt: str, report: Text | Lines) -> int:
-    async with _opened(options) as client, client.stream(prompt) as stream:
+    budget = budget_of(options)
+    async with _opened(options) as client, client.stream(prompt, budget=budget) as stream:
         try:
             async for event in stream:
                 report.event(event, stream)
@@ -153,10 +160,9 @@ class Text:
         if self._summary and reply.summary:
             self._printer.note(_in_words(reply.summary))
         self._printer.end()
-        if said := complaint(reply):
-            print(f"reflectkit: {printable(said)}", file=sys.stderr)
-        if said := self._attempts.status(reply):
-            print(f"reflectkit: {said}", file=sys.stderr)
+        for said in (complaint(reply), cut_short(reply), self._attempts.status(reply)):
+            if said:
+                print(f"reflectkit: {printable(said)}", file=sys.stderr)
 
     def interrupted(self, _: ReplyStream) -> None:
         self._printer.end()

@@ -135,6 +135,7 @@ def _ask(parser: argparse.ArgumentParser) -> None:
     add("-v", "--verbose", action="store_true", help="log to standard error")
     _model(parser.add_argument_group("model"))
     _sampling(parser.add_argument_group("sampling"))
+    _spending(parser.add_argument_group("budget"))
     _correction(parser.add_argument_group("correction"))
 
 
@@ -166,6 +167,19 @@ def _sampling(group: argparse._ArgumentGroup) -> None:
         metavar="HOW",
         help="tokens of thinking at most, 'on', 'off', or an effort (low, medium, high ...)",
     )
+
+
+def _spending(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--budget",
+        type=_pairs,
+        action="append",
+        metavar="LIMITS",
+        help="such as thinking=64,output=200,total=1000,seconds=30",
+    )
+    add("--scope", action="append", metavar="SCOPE", help="charge it too, such as tenant:acme")
+    add("--ledger", type=_ledger, metavar="ADDRESS", help=f"whose limits those are (or {LEDGER})")
 
 
 def _correction(group: argparse._ArgumentGroup) -> None:
@@ -258,6 +272,14 @@ def _ledger(text: str) -> str:
             f"a password on the command line can be read by everyone here: put it into {LEDGER}"
         )
     return text
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """``a=1,b=2``; what the names mean is checked later, by who knows them."""
+    pairs = [tuple(part.strip() for part in pair.split("=")) for pair in text.split(",")]
+    if not all(len(pair) == 2 and all(pair) for pair in pairs):
+        raise argparse.ArgumentTypeError("write thinking=64,output=200,total=1000,seconds=30")
+    return [(name, value) for name, value in pairs]
 
 
 def _positive(text: str) -> float:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..errors import ReflectKitError
     from ..events import Event
     from ..messages import Usage
-    from ..reply import Attempt, Reply, Transcript, Verdict
+    from ..reply import Attempt, Grant, Reply, Transcript, Verdict
 
 __all__ = [
     "attempt_values",
@@ -28,6 +28,10 @@ __all__ = [
 ]
 
 SNAKE = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+#: what an error says of a limit that would have been passed
+_OF_LIMITS = ("limit", "spent", "scope", "retry_after")
 
 
 def write(value: Mapping[str, Any], stream: TextIO) -> None:
@@ -81,6 +85,8 @@ def reply_value(reply: Reply) -> dict[str, Any]:
         "ending": reply.ending,
         "status": reply.status,
         "stopped_by": reply.stopped_by,
+        "bound_by": reply.bound_by,
+        "grants": _grants(reply.grants),
         "chosen": reply.chosen,
         "because": reply.because,
         "value": _plain(reply.value),
@@ -99,11 +105,20 @@ def _usage(usage: Usage) -> dict[str, Any]:
     return {**dataclasses.asdict(usage), "total": usage.total}
 
 
+def _grants(grants: tuple[Grant, ...]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(grant) for grant in grants]
+
+
 def _attempt(attempt: Attempt) -> dict[str, Any]:
     return {
         "number": attempt.number,
         "output": attempt.transcript.output,
         "finish": attempt.finish,
+        "requests": attempt.requests,
+        "cut": attempt.cut,
+        "wrap": attempt.wrap,
+        "bound_by": attempt.bound_by,
+        "grants": _grants(attempt.grants),
         "seconds": round(attempt.seconds, 4),
         "usage": _usage(attempt.usage),
         "accepted": is_accepted(attempt),
@@ -147,6 +162,7 @@ def error_value(error: ReflectKitError) -> dict[str, Any]:
             "hint": error.hint,
             "status": getattr(error, "status", None),
             "retryable": getattr(error, "retryable", False),
+            **{name: getattr(error, name) for name in _OF_LIMITS if hasattr(error, name)},
         },
         "partial": transcript_value(partial) if partial else None,
     }
