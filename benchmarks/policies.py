@@ -3,7 +3,7 @@
     python benchmarks/policies.py                              # 500 problems a task; hours if slow
     python benchmarks/policies.py --problems 100 --task arithmetic-3-4
     python benchmarks/policies.py --table                      # only print what is in the store
-    python benchmarks/policies.py --table --picture docs/pictures/policies.svg     # needs matplotlib
+    python benchmarks/policies.py --table --picture docs/pictures/policies.svg   # needs matplotlib
 
 Every item goes through every arm. A response depends on the messages, the seed and the temperature
 alone, so arms that ask the same question share its response: they all start from the same first
@@ -424,8 +424,9 @@ def draw(tables: dict[str, dict[str, Row]], path: Path) -> None:
             n, right = len(row.right), sum(row.right)
             low, high = wilson(right, n)
             bar = [[100 * (right / n - low)], [100 * (high - right / n)]]
-            axes.errorbar(row.tokens, 100 * right / n, yerr=bar, label=row.arm, elinewidth=0.6,
-                          color=colours[place], marker=marks.get(row.arm.rpartition(" ")[2], "^"))  # fmt: skip
+            marker = marks.get(row.arm.rpartition(" ")[2], "^")
+            look = {"color": colours[place], "marker": marker, "elinewidth": 0.6}
+            axes.errorbar(row.tokens, 100 * right / n, yerr=bar, label=row.arm, **look)
         axes.set(title=name.partition(":")[0], xlabel="tokens an answer", ylabel="right answers, %")
         axes.spines[["top", "right"]].set_visible(False)
     handles = panels.flat[0].get_legend_handles_labels()

@@ -40,7 +40,7 @@ from reflectkit.verify import Numeric, Steps
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from shares import difference, points, share  # noqa: E402
+from shares import difference, points, share
 
 RUNS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")
 NOTE = re.compile(r"<<[^<>\n]*>>")

@@ -31,7 +31,7 @@ from reflectkit.testing import LoopbackServer, Received, Served, chat
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests" / "verify"))
 
-from json_shapes import SAFE, SHAPES, UNSAFE, pretty  # noqa: E402
+from json_shapes import SAFE, SHAPES, UNSAFE, pretty
 
 ATTEMPTS = 3
 QUESTION = "Describe the thing."
@@ -203,8 +203,9 @@ def worse(mine: Outcome, other: Outcome) -> bool:
 def lines(todo: list[Case], found: Mapping[str, dict[str, Outcome]]) -> list[str]:
     """A table: a row a way of breaking, a block of columns a library."""
     head = f"{'damage':16}" + "".join(f"  {name:^38}" for name in found)
-    under = f"{'':16}" + f"  {'right':>6} {'wrong':>6} {'error':>6} {'calls':>7} {'tokens':>9}" * len(
-        found
+    under = (
+        f"{'':16}"
+        + f"  {'right':>6} {'wrong':>6} {'error':>6} {'calls':>7} {'tokens':>9}" * len(found)
     )
     rows = [head, under]
     for damage in (*SAFE, *UNSAFE, "all"):
@@ -227,7 +228,9 @@ async def main() -> int:
     parser.add_argument("--only", choices=("ours",))
     parser.add_argument("--every", type=int, default=1, help="every so-manieth case alone")
     options = parser.parse_args()
-    logging.getLogger("instructor").setLevel(logging.CRITICAL)  # it logs every case that it gives up
+    logging.getLogger("instructor").setLevel(
+        logging.CRITICAL
+    )  # it logs every case that it gives up
     todo = cases()[:: options.every]
     names = ["reflectkit"] if options.only else list(LIBRARIES)
     found = {name: await measure(name, todo) for name in names}
@@ -243,7 +246,9 @@ async def main() -> int:
     print(f"\nreflectkit is worse in {len(behind)} of {len(todo) * (len(names) - 1)} comparisons")
     for case, name in behind[:40]:
         mine, other = found["reflectkit"][case.name], found[name][case.name]
-        print(f"  {case.damage}, {getattr(case.type_, '__name__', case.type_)}: {mine} {name} {other}")
+        print(
+            f"  {case.damage}, {getattr(case.type_, '__name__', case.type_)}: {mine} {name} {other}"
+        )
     return int(bool(behind))
 
 

@@ -84,9 +84,9 @@ class Client:
     ``patience`` seconds at most each. ``attempts``: how often to ask at most where an answer is
     rejected (default: three times if there are verifiers), with ``correction.Correct`` where no
     ``policy`` says otherwise; without verifiers, and from three attempts on, the first answer stays
-    unless independent ones agree on another (``correction.GuardedReflection``). ``output_type``: a
-    pydantic model, another type or a JSON schema that the answer's JSON must fit; ``reply.value``
-    is the object.
+    unless two independent ones agree on another (``correction.GuardedReflection``).
+    ``output_type``: a pydantic model, another type or a JSON schema that the answer's JSON must
+    fit; ``reply.value`` is the object.
 
     Raises ``ConfigurationError`` for a setting that cannot work.
     """

@@ -18,6 +18,8 @@ __all__ = ["instructions", "oracle_refused", "policy_of", "verifiers_of"]
 
 #: how often is asked where there is somebody to reject an answer
 _USUAL: Final = 3
+#: Fewer answers cannot speak against the first: of two that differ, either may be the wrong one.
+_GUARD: Final = 3
 #: What asks for structured output. The schema follows.
 _AS_JSON: Final = "Give the final answer as JSON that fits this schema, and nothing else:"
 
@@ -51,14 +53,12 @@ def policy_of(settings: Settings, verifiers: tuple[Verifier, ...]) -> Policy:
     if settings.policy is not None:
         return settings.policy
     attempts = settings.attempts or (_USUAL if verifiers else 1)
-    if attempts == 1:
+    if attempts == 1 or (attempts < _GUARD and not verifiers):
         return single()
     from .correction import Correct, GuardedReflection, stop
 
-    if verifiers:
-        return Correct(stop=stop.attempts(attempts))
-    # One other answer alone could not replace the first: it is not worth asking for.
-    return GuardedReflection(agree=attempts - 1) if attempts > 2 else single()
+    # More than two that must agree mend less, for more tokens (benchmarks/policies.py).
+    return Correct(stop=stop.attempts(attempts)) if verifiers else GuardedReflection()
 
 
 def instructions(settings: Settings) -> str:

@@ -401,7 +401,7 @@ class Run:
             provider=getattr(by.backend, "provider", ""),
             record=Record(
                 request=plan.request,
-                asked=dict(self._asked),
+                asked={n: self._asked[n] for n in self._plans if n in self._asked},
                 attempts=attempts,
                 refused=tuple(self._refused),
             ),

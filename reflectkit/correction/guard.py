@@ -52,7 +52,8 @@ class GuardedReflection:
     asked for; if it agrees with the first, that is the end. If not, further ones, up to ``agree``
     in all: the first answer is replaced only if all of them agree on another value, or a verifier
     accepts one of them, or it is none at all.
-    ``draw``: independent answers are drawn afresh (True), or the model looks at its own answer.
+    ``draw``: independent answers are drawn afresh (True), or the model looks at its own answer,
+    which breaks several right answers in a hundred where drawing afresh breaks none to one.
 
     Raises ``ConfigurationError`` for ``agree`` below 2: one answer is no agreement.
     """

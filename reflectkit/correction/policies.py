@@ -114,8 +114,8 @@ class Correct(_Looping):
     asked for again as if for the first time.
 
     This is what ``attempts=`` and ``verify=`` mean by themselves. A model mends a form that it is
-    shown the fault of; of a wrong result it does better to think anew than to defend it (see the
-    table in the pages).
+    shown the fault of; of a wrong result it does better to think anew than to defend it
+    (``benchmarks/policies.py`` measures it; see the page on policies).
     """
 
     temperature: float | None = _FREELY

@@ -148,18 +148,23 @@ def random_rule(rng: random.Random, depth: int = 2) -> Any:
     )()
 
 
-def random_policy(rng: random.Random, depth: int = 2, client: Any = None) -> Policy:
-    """A policy of any class, others inside it."""
+def random_policy(
+    rng: random.Random, depth: int = 2, client: Any = None, *, beside: int = 4
+) -> Policy:
+    """A policy of any class, others inside it; at most ``beside`` attempts side by side."""
 
     def inner() -> Policy:
-        return random_policy(rng, depth - 1, client)
+        return random_policy(rng, depth - 1, client, beside=beside)
 
     flat: list[Callable[[], Policy]] = [
         single,
         lambda: rng.choice(LOOPING)(random_rule(rng)),
-        lambda: BestOf(rng.randint(1, 6), rng.randint(1, 4)),
+        lambda: BestOf(rng.randint(1, 6), rng.randint(1, beside)),
         lambda: Vote(
-            rng.randint(1, 9), rng.randint(1, 4), least=rng.randint(1, 4), sure=rng.uniform(0.5, 1)
+            rng.randint(1, 9),
+            rng.randint(1, beside),
+            least=rng.randint(1, 4),
+            sure=rng.uniform(0.5, 1),
         ),
         lambda: SelfRevise(rng.randint(1, 4)),
         lambda: Extend(rng.randint(1, 3)),

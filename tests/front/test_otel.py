@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,9 +35,9 @@ def provider() -> None:
 
 
 @pytest.fixture(autouse=True)
-def spans() -> Iterator[InMemorySpanExporter]:
+def spans() -> InMemorySpanExporter:
     EXPORTER.clear()
-    yield EXPORTER
+    return EXPORTER
 
 
 def finished() -> tuple[list[ReadableSpan], list[ReadableSpan]]:
@@ -174,10 +173,14 @@ async def test_a_fault_is_marked_by_its_kind_alone() -> None:
 
 
 async def test_a_cancelled_call_ends_its_spans() -> None:
-    backend = ScriptedBackend(["<thinking>", asyncio.Event().wait])
-    task = asyncio.ensure_future(Client(backend).ask("q"))
-    while not backend.opened:
-        await asyncio.sleep(0)
+    begun = asyncio.Event()
+
+    async def hang() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.ensure_future(Client(ScriptedBackend(["<thinking>", hang])).ask("q"))
+    await begun.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

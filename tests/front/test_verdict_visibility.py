@@ -83,7 +83,9 @@ async def test_structured_answers_keep_their_value_and_their_feedback() -> None:
 async def test_an_answer_in_doubt_is_not_quoted() -> None:
     """A response cut before it is known whether it was thinking shows nothing, nor do verdicts."""
     client = Client(ScriptedBackend([SECRET, _cut()]), mode="plain", model="", show="hidden")
-    reply = await client.ask("q", verify=[Numeric(7, by="rule"), chatty], attempts=1, output_type=Sum)
+    reply = await client.ask(
+        "q", verify=[Numeric(7, by="rule"), chatty], attempts=1, output_type=Sum
+    )
     assert SECRET not in repr((reply, reply.verdicts, [v.value for v in reply.verdicts]))
 
 
