@@ -44,7 +44,7 @@ def _looked_at_again(request: Request, attempt: Attempt, number: int) -> Request
     return replace(fresh(request, number, temperature=_FREELY), messages=turns, prefix="")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class GuardedReflection:
     """The first answer stays, unless a verifier rejects it or independent answers agree on another.
 
@@ -215,7 +215,7 @@ def _opened(source: str, dialect: str | Dialect) -> str:
     return source[: source.rfind("<")] if source.endswith(">") else source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class ReflectIfUncertain:
     """One answer; and ``then``, with this answer as its first, only where ``doubt`` finds it
     uncertain: more than ``above``, from 0 (sure) to 1. None is no doubt. The usual doubt is that of

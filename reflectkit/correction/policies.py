@@ -173,8 +173,8 @@ class BestOf:
     """
 
     n: int = 4
-    _: KW_ONLY
     at_once: int = 1
+    _: KW_ONLY
     temperature: float | None = _FREELY
 
     def __post_init__(self) -> None:
@@ -215,8 +215,8 @@ class Vote:
     """
 
     n: int = 9
-    _: KW_ONLY
     at_once: int = 1
+    _: KW_ONLY
     least: int = 2
     sure: float = 0.95
     temperature: float | None = _FREELY
