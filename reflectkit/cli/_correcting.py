@@ -55,9 +55,11 @@ def _policy(name: str, attempts: int | None) -> Policy:
     from .. import correction
     from ..correction import stop
 
-    if attempts == 1:
+    least = 3 if name == "guarded" else 2
+    if attempts is not None and attempts < least:
         raise ConfigurationError(
-            f"--attempts 1 leaves nothing for --policy {name} to do.", hint="Leave one of them out."
+            f"--attempts {attempts} leaves nothing for --policy {name} to do.",
+            hint=f"Give {least} or more, or leave one of them out.",
         )
     kind = getattr(correction, POLICIES[name])
     if attempts is None:

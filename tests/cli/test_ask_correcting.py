@@ -206,7 +206,7 @@ def test_what_cannot_be_written_is_named(spec: str) -> None:
 
 
 @pytest.mark.parametrize("name", POLICIES)
-@pytest.mark.parametrize("attempts", [2, 5])
+@pytest.mark.parametrize("attempts", [3, 5])
 def test_policies_keep_to_the_attempts(name: str, attempts: int) -> None:
     request = Request(messages=(Message("user", "q"),), max_tokens=9)
     found = settings("--policy", name, "--attempts", str(attempts))
@@ -218,5 +218,7 @@ def test_policies_keep_to_the_attempts(name: str, attempts: int) -> None:
 def test_one_attempt_needs_no_policy() -> None:
     with pytest.raises(ConfigurationError, match="--attempts 1"):
         settings("--policy", "vote", "--attempts", "1")
+    with pytest.raises(ConfigurationError, match="3 or more"):
+        settings("--policy", "guarded", "--attempts", "2")
     assert settings("--attempts", "1") == {"attempts": 1}
     assert settings() == {}
