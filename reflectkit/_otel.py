@@ -37,9 +37,7 @@ class Watch:
         self._api = api
         if api is None:
             return
-        from importlib.metadata import version
-
-        self._tracer = api.get_tracer("reflectkit", version("reflectkit"))
+        self._tracer = api.get_tracer("reflectkit")
         about = {"gen_ai.request.model": model, "reflectkit.mode": mode}
         self._span = self._tracer.start_span("reflectkit.call", attributes=_said(about))
         self._context = api.set_span_in_context(self._span)

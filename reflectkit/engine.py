@@ -225,10 +225,11 @@ class Run:
         What cannot be paid is left out, unless nothing else is there.
         """
         numbers = [self._number(request) for request in requests]
-        first, *rest = (
-            self._attempt(request, self._plan, number, share=len(requests))
+        # Each has its share of what is left now, whoever is the first to spend.
+        first, *rest = [
+            self._attempt(request, self._plan, number, self._open_books(self._plan, len(requests)))
             for request, number in zip(requests, numbers, strict=True)
-        )
+        ]
         tasks = [asyncio.ensure_future(_gathered(ask)) for ask in rest]
         refused: list[BudgetExceeded] = []
         try:
@@ -256,9 +257,9 @@ class Run:
             raise refused[0]
 
     async def _attempt(
-        self, wanted: Request, plan: Plan, number: int, share: int = 1
+        self, wanted: Request, plan: Plan, number: int, books: Books | None = None
     ) -> AsyncGenerator[Event, None]:
-        books = Books(plan.spending, plan.backend, self._purse, self._clock, share)
+        books = books or self._open_books(plan)
         try:
             request, metering = await books.prepare(wanted)
         except BudgetExceeded as error:
@@ -299,6 +300,9 @@ class Run:
             if is_rejected(attempt):
                 yield Rejected(number)
         self._result = attempt
+
+    def _open_books(self, plan: Plan, share: int = 1) -> Books:
+        return Books(plan.spending, plan.backend, self._purse, self._clock, share)
 
     def _take(self, plan: Plan, request: Request, number: int, metering: Metering | None) -> Take:
         shown = shown_request(request, plan.show, self._plan.request) if number > 1 else request
