@@ -64,14 +64,17 @@ vllm: $(VENV)/.dev $(VLLM_VENV)/.installed  ## the same answers from vLLM on the
 drawn: $(VENV)/.dev  ## rewrite the parts of the pages that are drawn from the code
 	$(PY) tests/meta/drawn.py
 
-bench: $(VENV)/.dev $(BENCH_VENV)/.installed  ## imports, parsing, embedded model: beside peers, as ratios
+bench: $(VENV)/.dev $(BENCH_VENV)/.installed  ## imports, parsing, budgets, embedded model: beside peers
 	$(PY) benchmarks/imports.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/parser.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/streams.py
+	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/metering.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/ledger.py
+	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/counting.py
 	$(PY) benchmarks/embedded.py
 	$(PY) benchmarks/thinking.py
-	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/counting.py
+	$(PY) benchmarks/thinking.py --on-this-side
+	$(PY) benchmarks/overhead.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/structured.py
 
 clean:  ## remove the environments and everything built

@@ -451,9 +451,9 @@ def draw(tables: dict[str, dict[str, Row]], path: Path) -> None:
             n, right = len(row.right), sum(row.right)
             low, high = wilson(right, n)
             bar = [[100 * (right / n - low)], [100 * (high - right / n)]]
-            mark = marks.get(row.arm.rpartition(" ")[2], "^")
-            axes.errorbar(row.tokens, 100 * right / n, yerr=bar, label=row.arm, elinewidth=0.6,
-                          color=DRAWN[row.arm], marker=mark, linestyle="")  # fmt: skip
+            marker = marks.get(row.arm.rpartition(" ")[2], "^")
+            look = {"color": DRAWN[row.arm], "marker": marker, "elinewidth": 0.6, "linestyle": ""}
+            axes.errorbar(row.tokens, 100 * right / n, yerr=bar, label=row.arm, **look)
         axes.set(title=name.partition(":")[0], xlabel="tokens an answer", ylabel="right answers, %")
         axes.spines[["top", "right"]].set_visible(False)
     handles = panels.flat[0].get_legend_handles_labels()

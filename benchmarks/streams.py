@@ -20,7 +20,8 @@ import multiprocessing
 import resource
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -37,7 +38,10 @@ Way = Callable[[str], Awaitable[int]]
 
 
 def serve(pipe: Connection) -> None:
-    """The server's process: tells its port, and serves until it is ended."""
+    """The server's process: tells its port, and serves until it is ended.
+
+    Paths: /burst or /paced, then /running where each chunk says how many tokens there are so far.
+    """
     asyncio.run(_serve(pipe))
 
 
@@ -46,25 +50,33 @@ async def _serve(pipe: Connection) -> None:
         row = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
         return b"data: " + json.dumps({**row, "choices": choices, **more}).encode() + b"\n\n"
 
-    def delta(text: str) -> bytes:
-        return event([{"index": 0, "delta": {"content": text}, "finish_reason": None}])
+    def delta(text: str, **more: Any) -> bytes:
+        return event([{"index": 0, "delta": {"content": text}, "finish_reason": None}], **more)
+
+    def usage(tokens: int) -> dict[str, int]:
+        return {"prompt_tokens": 7, "completion_tokens": tokens, "total_tokens": tokens + 7}
 
     marks = {10: "<think>", CHUNKS // 2: "</think>"}
-    pieces = [delta(marks.get(i, "") + TEXT) for i in range(CHUNKS)]
-    usage = {"prompt_tokens": 7, "completion_tokens": CHUNKS, "total_tokens": CHUNKS + 7}
+    texts = [marks.get(i, "") + TEXT for i in range(CHUNKS)]
+    pieces = [delta(text) for text in texts]
+    running = [delta(text, usage=usage(at)) for at, text in enumerate(texts, 1)]
     tail = event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
-    tail += event([], usage=usage) + b"data: [DONE]\n\n"
+    tail += event([], usage=usage(CHUNKS)) + b"data: [DONE]\n\n"
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
+                if head.startswith(b"GET"):  # a question for what kind of server this is
+                    writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+                    continue
                 size = int(head.lower().partition(b"content-length:")[2].split()[0])
                 await reader.readexactly(size)
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n")
                 writer.write(b"Transfer-Encoding: chunked\r\n\r\n")
-                paced = b"/paced/" in head.split(b"\r\n", 1)[0]
-                for piece in (*pieces, tail):
+                path = head.split(b"\r\n", 1)[0]
+                paced = b"/paced/" in path
+                for piece in (*(running if b"/running/" in path else pieces), tail):
                     writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
                     if paced:
                         await writer.drain()
@@ -79,6 +91,20 @@ async def _serve(pipe: Connection) -> None:
     server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=2048)
     pipe.send(server.sockets[0].getsockname()[1])
     await server.serve_forever()
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """The server's root, while it runs."""
+    context = multiprocessing.get_context("spawn")
+    pipe, other = context.Pipe()
+    server = context.Process(target=serve, args=(other,), daemon=True)
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{pipe.recv()}"
+    finally:
+        server.terminate()
+        server.join()
 
 
 async def raw() -> tuple[Way, Callable[[], Awaitable[None]]]:
@@ -220,21 +246,13 @@ def main() -> None:
     parser.add_argument("--many", type=int, help="so many streams at once, instead")
     parser.add_argument("--way", choices=WAYS, default="reflectkit client", help="for --many")
     options = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    pipe, other = context.Pipe()
-    server = context.Process(target=serve, args=(other,), daemon=True)
-    server.start()
-    root = f"http://127.0.0.1:{pipe.recv()}"
-    try:
+    with serving() as root:
         if options.many:
             limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
             resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
             asyncio.run(many(root, options.way, options.many))
         else:
             asyncio.run(compare(root, options.rounds))
-    finally:
-        server.terminate()
-        server.join()
 
 
 if __name__ == "__main__":

@@ -23,16 +23,17 @@ if TYPE_CHECKING:
     from .messages import Request, Usage
     from .reply import Attempt, Reply
 
-__all__ = ["attempt", "ending", "failure", "request", "reserved", "warn"]
+__all__ = ["attempt", "ending", "failure", "request", "reserved", "verdicts", "warn"]
 
 _LOGGER = logging.getLogger("reflectkit")
 _TEXTS = logging.getLogger("reflectkit.texts")
+_RESULTS = {True: "passed", False: "failed", None: "unknown"}
 
 
-def request(sent: Request, *, mode: str, show: str, number: int) -> None:
-    """A request is about to be sent."""
+def request(sent: Request, *, mode: str, show: str, number: int, shown: Request) -> None:
+    """A request is about to be sent; ``shown`` is as much of it as the consumer may see."""
     if _LOGGER.isEnabledFor(logging.INFO):
-        texts = {"texts": [m.text for m in sent.messages]} if _with_texts() else {}
+        texts = {"texts": [m.text for m in shown.messages]} if _with_texts() else {}
         _structured().info(
             "request",
             number=number,
@@ -81,6 +82,19 @@ def attempt(done: Attempt, *, mode: str) -> None:
         )
 
 
+def verdicts(judged: Attempt) -> None:
+    """An attempt was judged; as the consumer may see it. What is said of it is a text."""
+    if _LOGGER.isEnabledFor(logging.INFO):
+        said = [v.feedback for v in judged.verdicts]
+        _structured().info(
+            "verdicts",
+            number=judged.number,
+            **{_RESULTS[ok]: [v.name for v in judged.verdicts if v.ok is ok] for ok in _RESULTS},
+            scores=[v.score for v in judged.verdicts if v.score is not None],
+            **({"texts": said} if _with_texts() else {}),
+        )
+
+
 def ending(reply: Reply) -> None:
     """A call has its reply."""
     if _LOGGER.isEnabledFor(logging.INFO):
@@ -90,6 +104,8 @@ def ending(reply: Reply) -> None:
             mode=reply.mode,
             ending=reply.ending,
             status=reply.status,
+            chosen=reply.chosen,
+            stopped_by=reply.stopped_by,
             attempts=len(reply.attempts),
             seconds=round(sum(a.seconds for a in reply.attempts), 3),
             **_usage(reply.usage),

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from . import _log
 from .budget.trust import Trust
@@ -12,29 +12,24 @@ from .conversation import Prompt, asked, at_the_end, conversation, neutral
 from .correcting import instructions, policy_of, verifiers_of
 from .engine import Plan, Run
 from .errors import ConfigurationError
-from .messages import Message, ReasoningBudget, Request
-from .modes import ModeChoice, Setup, setup
-from .options import Options, Settings, changed, checked
+from .messages import Message, Request
+from .modes import Setup, setup
+from .options import Connecting, Options, Settings, changed
 from .protocol import neutralise
 from .spending import Spending, spending
 from .stream import ReplyStream
-from .visibility import Show
 
 if TYPE_CHECKING:
     from typing import Unpack
 
     from .backends.base import Backend
     from .budget.budget import Budget
-    from .budget.tokens import Counter
-    from .correction.policy import Policy
-    from .ledgers.scope import Scope
-    from .models.prices import Price
-    from .protocol import Dialect
     from .reply import Reply
-    from .verify import Verifier
 
 __all__ = ["Client"]
 
+#: What belongs to a connection to a server.
+_WIRE: Final = ("api_key", "timeout", "retries")
 #: The model that answers when nobody was named.
 _EMBEDDED = "nano-reflect"
 
@@ -88,10 +83,10 @@ class Client:
     ``verify``: what judges every answer: any callables from a ``Draft`` to a verdict or a bool, for
     ``patience`` seconds at most each. ``attempts``: how often to ask at most where an answer is
     rejected (default: three times if there are verifiers), with ``correction.Correct`` where no
-    ``policy`` says otherwise; without verifiers, from three on, the first answer stays unless two
-    independent ones agree on another (``correction.GuardedReflection``). ``output_type``: a
-    pydantic model, another type or a JSON schema that the answer's JSON must fit; ``reply.value``
-    is the object.
+    ``policy`` says otherwise; without verifiers, and from three attempts on, the first answer stays
+    unless two independent ones agree on another (``correction.GuardedReflection``).
+    ``output_type``: a pydantic model, another type or a JSON schema that the answer's JSON must
+    fit; ``reply.value`` is the object.
 
     Raises ``ConfigurationError`` for a setting that cannot work.
     """
@@ -101,67 +96,17 @@ class Client:
     def __init__(
         self,
         backend_or_base_url: str | Backend | None = None,
-        *,
-        model: str = "",
-        mode: ModeChoice = "auto",
-        api_key: str | None = None,
-        show: Show = "full",
-        dialect: str | Dialect | None = None,
-        system: str | None = None,
-        temperature: float | None = None,
-        top_p: float | None = None,
-        max_tokens: int | None = None,
-        seed: int | None = None,
-        stop: str | Sequence[str] = (),
-        reasoning: ReasoningBudget | None = None,
-        timeout: float | None = None,
-        retries: int | None = None,
-        extra: Mapping[str, object] | None = None,
-        policy: Policy | None = None,
-        variant: str = "v1",
-        prefilled: bool | None = None,
-        budget: Budget | None = None,
-        scopes: Sequence[Scope] = (),
-        prices: Mapping[str, Price] | Price | None = None,
-        counter: Counter | None = None,
-        verify: Verifier | Sequence[Verifier] = (),
-        attempts: int | None = None,
-        output_type: Any = None,
-        patience: float = 10.0,
+        **settings: Unpack[Connecting],
     ) -> None:
-        if isinstance(backend_or_base_url, str) or api_key is not None:
+        if isinstance(backend_or_base_url, str) or "api_key" in settings:
             from .backends._secrets import hidden
 
-            api_key, backend_or_base_url = hidden(api_key), hidden(backend_or_base_url)
-        self._settings = checked(
-            Settings(
-                model=model,
-                mode=mode,
-                show=show,
-                dialect=dialect,
-                system=system,
-                temperature=temperature,
-                top_p=top_p,
-                max_tokens=max_tokens,
-                seed=seed,
-                stop=stop,
-                reasoning=reasoning,
-                extra=extra,
-                policy=policy,
-                variant=variant,
-                prefilled=prefilled,
-                scopes=scopes,
-                prices=prices,
-                counter=counter,
-                verify=verify,
-                attempts=attempts,
-                output_type=output_type,
-                patience=patience,
-                budget=budget,
-            )
-        )
-        self._budgets: tuple[tuple[str, Budget | None], ...] = (("client", budget),)
-        wire = {"api_key": api_key, "timeout": timeout, "retries": retries}
+            backend_or_base_url = hidden(backend_or_base_url)
+            settings["api_key"] = hidden(settings.get("api_key"))
+        wire = {name: settings.pop(name, None) for name in _WIRE}  # type: ignore[misc]
+        self._settings = changed(Settings(), settings)
+        self._budgets: tuple[tuple[str, Budget | None], ...] = (("client", self._settings.budget),)
+        model = self._settings.model
         self._connection = _connect(backend_or_base_url, model, wire)
         self._borrowed = False
 
@@ -202,7 +147,7 @@ class Client:
             spending = self._spending(settings, name, options.get("budget"))
             return Run(self._plan(settings, messages, name, spending))
 
-        return ReplyStream(start)
+        return ReplyStream(start, settings.output_type)
 
     def with_options(self, **changes: Unpack[Options]) -> Client:
         """A client with other settings on the same connection, which it leaves open."""
@@ -255,7 +200,7 @@ class Client:
         return Plan(
             request=_request(settings, ready, at_the_end(inert, said) if said else inert),
             restore=inert != messages,
-            asked=messages,
+            asked=at_the_end(messages, said) if said else messages,
             verifiers=verifiers,
             patience=settings.patience,
             backend=backend,

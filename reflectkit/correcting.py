@@ -69,7 +69,19 @@ def instructions(settings: Settings) -> str:
     if isinstance(wanted, Mapping):
         schema: Any = wanted
     else:
-        from pydantic import TypeAdapter
-
-        schema = TypeAdapter(wanted).json_schema()
+        schema = _schema_of(wanted)
     return f"{_AS_JSON}\n{json.dumps(schema, ensure_ascii=False, separators=(',', ':'))}"
+
+
+def _schema_of(type_: Any) -> Any:
+    from pydantic.errors import PydanticInvalidForJsonSchema
+
+    from .verify._adapter import adapter_of
+
+    try:
+        return adapter_of(type_).json_schema()
+    except PydanticInvalidForJsonSchema as error:
+        raise ConfigurationError(
+            f"{type_!r} has no JSON schema to tell the model: {error.message.splitlines()[0]}",
+            hint="Use types that JSON has, or verify=Schema(...) and words of your own.",
+        ) from error

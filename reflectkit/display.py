@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from .events import ProtocolEvent, SectionDelta
 from .protocol import restore
-from .reply import Reply, Transcript
 
 if TYPE_CHECKING:
     from .protocol import Dialect
+    from .reply import Transcript
 
 __all__ = ["Display"]
 
@@ -31,13 +31,6 @@ class Display:
         """``transcript`` with the text of its sections restored."""
         sections = (replace(s, text=restore(s.text, self._dialect)) for s in transcript.sections)
         return replace(transcript, sections=tuple(sections))
-
-    def reply(self, reply: Reply) -> Reply:
-        """``reply`` with every transcript restored."""
-        attempts = (replace(a, transcript=self.transcript(a.transcript)) for a in reply.attempts)
-        return replace(
-            reply, transcript=self.transcript(reply.transcript), attempts=tuple(attempts)
-        )
 
     def _delta(self, event: SectionDelta) -> ProtocolEvent:
         # A mark is known by the character before it, which may have come with the last event.

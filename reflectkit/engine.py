@@ -14,14 +14,14 @@ from functools import reduce
 from operator import add
 from typing import TYPE_CHECKING, Any
 
-from . import _log
+from . import _log, _otel
 from .backends.base import capabilities_of, found_out
 from .budget.ladder import Ended, FindOut, Say, Send, Step
 from .budget.purse import Purse
 from .correcting import oracle_refused
 from .correction import policy
-from .correction.judged import best_of_all, is_rejected
-from .correction.policy import Elsewhere, cut_short, is_live
+from .correction.judged import is_rejected
+from .correction.policy import Elsewhere, advance, is_live, out_of_budget
 from .display import Display
 from .errors import (
     BackendError,
@@ -42,10 +42,10 @@ from .events import (
 from .messages import Chunk, Message, Request, Usage, Wrap
 from .parade import Parade
 from .reading import Reading
-from .reply import Attempt, Mode, Reply, Transcript, Verdict
+from .reply import Attempt, Mode, Record, Refusal, Reply, Transcript, Verdict
 from .spending import Books, Clock, OutOfTime, Spending, warn_of
 from .take import Metering, Take
-from .visibility import Show, blame, concealed, shown_attempt
+from .visibility import Show, blame, concealed, shown_attempt, shown_request
 
 if TYPE_CHECKING:
     from .backends.base import Backend
@@ -53,6 +53,9 @@ if TYPE_CHECKING:
     from .verify import Verifier
 
 __all__ = ["Plan", "Run"]
+
+#: instead of verdicts, where the time of the call is over
+_NO_TIME = Verdict(ok=None, name="time", feedback="There was no time left to judge it.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +87,15 @@ class Run:
         self._plan = plan
         self._attempts: list[Attempt] = []
         self._takes: dict[int, Take] = {}
+        self._plans: dict[int, Plan] = {}
+        self._asked: dict[int, Request] = {}
+        self._refused: list[Refusal] = []
         self._numbers = 0
         self._result: Any = None
         self._purse = Purse(plan.spending.bounds, plan.spending.rates)
         self._clock = Clock(plan.spending.bounds)
         self._parade = Parade(live=is_live(plan.policy))
+        self._watch = _otel.Watch(None, model="", mode="")
         self.reply: Reply | None = None
 
     @property
@@ -102,14 +109,19 @@ class Run:
         return self._parade.drafts
 
     @property
+    def parts(self) -> deque[str | Retracted]:
+        """As ``drafts``, for another reader."""
+        return self._parade.parts
+
+    @property
     def partial(self) -> Transcript:
         """What may be seen of the latest attempt so far."""
         if self.reply is not None:
             return self.reply.transcript
         if not self._takes:
             return Transcript()
-        seen = self._takes[max(self._takes)].visible(complete=False)
-        return Display(self._plan.reading.dialect).transcript(seen) if self._plan.restore else seen
+        last = max(self._takes)
+        return self._displayed(self._takes[last].visible(complete=False), last)
 
     @property
     def usage(self) -> Usage:
@@ -122,51 +134,82 @@ class Run:
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """The attempts that are over, as far as they may be seen."""
-        return tuple(shown_attempt(a, self._plan.show) for a in self._attempts)
+        return tuple(map(self._shown, self._attempts))
+
+    def _shown(self, attempt: Attempt) -> Attempt:
+        shown = shown_attempt(attempt, self._plan.show, self._plan.request)
+        return replace(shown, transcript=self._displayed(shown.transcript, attempt.number))
+
+    def _displayed(self, transcript: Transcript, number: int) -> Transcript:
+        """What the prompt's tags were made inert with is taken out of what repeats them."""
+        plan = self._plans.get(number, self._plan)
+        return Display(plan.reading.dialect).transcript(transcript) if plan.restore else transcript
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """Everything that happens, in order, as far as it may be seen.
 
-        Raises what the backend raises; a ``BackendError`` carries what came before it.
+        Raises what the backend raises; a ``BackendError`` carries what came before it, and every
+        error of ours the attempts that were over.
         """
+        self._watch = _otel.watch(model=self._plan.request.model, mode=self._plan.mode)
+        ended = False
         try:
             with closing(self._plan.policy.flow(self._plan.request)) as flow:
-                step = _advance(flow, None)
+                step = advance(flow, None)
                 while not isinstance(step, Reply):
                     for event in self._parade.next_attempt(self._attempts):
                         yield event
                     try:
-                        async with aclosing(self._step(step)) as events:
-                            async for event in events:
+                        async with aclosing(self._step(step)) as happening:
+                            async for event in happening:
                                 yield event
                     except BudgetExceeded as error:
                         if not self._attempts:
                             raise
-                        step = self._out_of_budget(flow, error)
+                        step = out_of_budget(flow, self._attempts, error)
                     else:
-                        step = _advance(flow, self._result)
-            for event in self._conclude(step):
+                        step = advance(flow, self._result)
+            reply, events = self._conclude(step)
+            ended = True
+            for event in events:
                 yield event
+            self.reply = reply
         except BaseException as error:
-            _log.failure(error, lambda: self.usage, self._plan.mode, len(self._attempts))
+            if isinstance(error, ReflectKitError):
+                error.attempts = self.attempts
+            if not ended:
+                self._watch.failed(error)
+                _log.failure(error, lambda: self.usage, self._plan.mode, len(self._attempts))
             raise
 
     # --- what a policy may ask for
 
     def _step(self, step: policy.Step) -> AsyncGenerator[Event, None]:
-        if isinstance(step, tuple):
-            return self._side_by_side(step)
-        if isinstance(step, Elsewhere):
-            return self._elsewhere(step)
-        return self._attempt(step, self._plan, self._number())
+        match step:
+            case Request():
+                return self._attempt(step, self._plan, self._number(step))
+            case Elsewhere():
+                return self._elsewhere(step)
+            case (Request(), *_):
+                return self._side_by_side(step)
+        raise ConfigurationError(
+            f"The policy's flow gave {type(step).__name__}.",
+            hint="It yields a Request, a tuple of them or Elsewhere(client), and returns a Reply.",
+        )
 
-    def _number(self) -> int:
+    def _number(self, asked: Request | None = None) -> int:
         self._numbers += 1
+        if asked is not None:
+            self._asked[self._numbers] = asked
         return self._numbers
 
     async def _elsewhere(self, step: Elsewhere) -> AsyncGenerator[Event, None]:
         """The same question to another client, within this call's limits."""
         here = self._plan
+        if not hasattr(step.client, "_plan_of"):
+            raise ConfigurationError(
+                f"A {type(step.client).__name__} cannot be asked instead.", hint="Pass a Client."
+            )
         other: Plan = await step.client._plan_of(here.asked)
         spending = replace(other.spending, bounds=here.spending.bounds, scopes=here.spending.scopes)
         plan = replace(
@@ -181,7 +224,7 @@ class Run:
 
         What cannot be paid is left out, unless nothing else is there.
         """
-        numbers = [self._number() for _ in requests]
+        numbers = [self._number(request) for request in requests]
         first, *rest = (
             self._attempt(request, self._plan, number, share=len(requests))
             for request, number in zip(requests, numbers, strict=True)
@@ -216,10 +259,15 @@ class Run:
         self, wanted: Request, plan: Plan, number: int, share: int = 1
     ) -> AsyncGenerator[Event, None]:
         books = Books(plan.spending, plan.backend, self._purse, self._clock, share)
-        request, metering = await books.prepare(wanted)
-        paid, requests = None, 0
         try:
-            take = self._takes[number] = _take(plan, request, number, metering)
+            request, metering = await books.prepare(wanted)
+        except BudgetExceeded as error:
+            self._refused.append(Refusal(number=number, limit=error.limit, scope=error.scope))
+            raise
+        paid, requests, attempt = None, 0, None
+        self._plans[number] = plan
+        try:
+            take = self._takes[number] = self._take(plan, request, number, metering)
             yield AttemptStarted(number)
             try:
                 async with aclosing(self._climb(take, plan)) as events:
@@ -232,30 +280,48 @@ class Run:
                 blame(error, take.reader.transcript, self.usage, plan.show)
                 raise
             finally:
-                paid, requests = take.usage, take.requests
-            paid = attempt.usage
+                paid = attempt.usage if attempt else take.usage
+                requests = take.requests
         finally:
             await books.settle(paid, requests)
         self._attempts.append(attempt)
-        shown = shown_attempt(attempt, plan.show)
+        shown = self._shown(attempt)
         self._parade.over(shown)
         _log.attempt(shown, mode=plan.mode)
         yield AttemptEnded(number, attempt.finish, attempt.usage)
         if plan.verifiers:
             judged = await self._judged(attempt, plan)
             self._attempts[self._attempts.index(attempt)] = attempt = judged
-            yield Judged(number, shown_attempt(attempt, plan.show).verdicts)
+            shown = self._shown(attempt)
+            _log.verdicts(shown)
+            self._watch.judged(shown)
+            yield Judged(number, shown.verdicts)
             if is_rejected(attempt):
                 yield Rejected(number)
         self._result = attempt
 
+    def _take(self, plan: Plan, request: Request, number: int, metering: Metering | None) -> Take:
+        shown = shown_request(request, plan.show, self._plan.request) if number > 1 else request
+        _log.request(request, mode=plan.mode, show=plan.show, number=number, shown=shown)
+        return Take(
+            request,
+            number,
+            backend=plan.backend,
+            reading=plan.reading,
+            show=plan.show,
+            counter=plan.spending.counter,
+            metering=metering,
+            restore=plan.restore,
+        )
+
     async def _judged(self, attempt: Attempt, plan: Plan) -> Attempt:
         from .verify.running import run
 
-        verdicts: tuple[Verdict, ...] = ()
-        with suppress(BudgetExceeded):  # the time is over: nobody could tell
+        verdicts: tuple[Verdict, ...] = (_NO_TIME,)
+        with suppress(BudgetExceeded):
             async with self._clock.within():
-                verdicts = await run(plan.verifiers, attempt.draft, timeout=plan.patience)
+                with self._watch.within():
+                    verdicts = await run(plan.verifiers, attempt.draft, timeout=plan.patience)
         if any(v.by == "oracle" for v in verdicts):
             raise oracle_refused()
         return replace(attempt, verdicts=verdicts)
@@ -274,7 +340,7 @@ class Run:
                 step, wrap = _next(steps, None)
             else:
                 take.begin(step)
-                async with self._sent(take, step, plan.backend) as chunks:
+                async with self._sent(take, step, plan) as chunks:
                     async for chunk in chunks:
                         for event in self._seen(take, take.feed(chunk)):
                             yield event
@@ -292,17 +358,26 @@ class Run:
 
     @asynccontextmanager
     async def _sent(
-        self, take: Take, step: Send, backend: Backend
+        self, take: Take, step: Send, plan: Plan
     ) -> AsyncIterator[AsyncIterator[Chunk]]:
         """The chunks that answer one request; what ends them early is told to ``take``."""
+        shown = shown_request(step.request, plan.show, self._plan.request)
+        asked = self._watch.request(
+            step.request, shown=shown, number=take.number, backend=plan.backend
+        )
         try:
-            async with _open(backend, step.request) as chunks:
-                yield self._clock.in_time(chunks, lambda: take.thinks)
+            async with _open(plan.backend, step.request) as chunks:
+                yield self._clock.in_time(asked.around(chunks), lambda: take.thinks)
         except OutOfTime:
             take.out_of_time(over=self._clock.over)
-        except ReflectKitError as error:
-            if not take.failed(error):
+        except BaseException as error:
+            asked.failed(error)
+            if not (isinstance(error, ReflectKitError) and take.failed(error)):
                 raise
+        finally:
+            if asked.wanted:
+                asked.answered(**take.leg)
+            asked.end()
 
     def _seen(self, take: Take, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
         """Passes ``events`` on and puts aside the answer text that became certain with them."""
@@ -313,47 +388,34 @@ class Run:
 
     # --- the end
 
-    def _out_of_budget(self, flow: policy.Flow, error: BudgetExceeded) -> policy.Step | Reply:
-        """No further attempt can be paid: the policy concludes, or the best so far is the reply."""
-        try:
-            return flow.throw(error)
-        except StopIteration as end:
-            reply: Reply = end.value
-            return reply
-        except BudgetExceeded:
-            return cut_short(self._attempts, best_of_all(self._attempts), error)
-
-    def _conclude(self, reply: Reply) -> list[Event]:
+    def _conclude(self, reply: Reply) -> tuple[Reply, list[Event]]:
+        """The reply as the consumer gets it, and the last events."""
         plan = self._plan
-        provider = getattr(plan.backend, "provider", "")
+        by = self._plans.get(reply.chosen, plan)
+        attempts = tuple(self._attempts)
         whole = replace(
             reply,
-            attempts=tuple(self._attempts),
+            attempts=attempts,
             usage=self.usage,
-            mode=plan.mode,
-            provider=provider,
+            mode=by.mode,
+            provider=getattr(by.backend, "provider", ""),
+            record=Record(
+                request=plan.request,
+                asked={n: self._asked[n] for n in self._plans if n in self._asked},
+                attempts=attempts,
+                refused=tuple(self._refused),
+            ),
         )
         shown = concealed(whole, plan.show)
-        if plan.restore:
-            shown = Display(plan.reading.dialect).reply(shown)
-        self.reply = shown
+        shown = replace(
+            shown,
+            transcript=self._displayed(shown.transcript, reply.chosen),
+            attempts=self.attempts,
+        )
         _log.ending(shown)
+        self._watch.ended(shown)
         said = bool(plan.verifiers) or len(self._attempts) > 1
-        return self._parade.conclude(shown, said=said)
-
-
-def _take(plan: Plan, request: Request, number: int, metering: Metering | None) -> Take:
-    _log.request(request, mode=plan.mode, show=plan.show, number=number)
-    return Take(
-        request,
-        number,
-        backend=plan.backend,
-        reading=plan.reading,
-        show=plan.show,
-        counter=plan.spending.counter,
-        metering=metering,
-        restore=plan.restore,
-    )
+        return shown, self._parade.conclude(shown, said=said)
 
 
 async def _find_out(take: Take, backend: Backend) -> None:
@@ -366,14 +428,6 @@ async def _find_out(take: Take, backend: Backend) -> None:
 async def _gathered(ask: AsyncGenerator[Event, None]) -> list[Event]:
     async with aclosing(ask) as events:
         return [event async for event in events]
-
-
-def _advance(flow: policy.Flow, result: Any) -> policy.Step | Reply:
-    try:
-        return next(flow) if result is None else flow.send(result)
-    except StopIteration as end:
-        reply: Reply = end.value
-        return reply
 
 
 def _next(steps: Generator[Step, Any, Wrap], ended: Ended | None) -> tuple[Step | None, Wrap]:

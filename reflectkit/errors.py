@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .messages import Usage
-    from .reply import Issue, Reply, Transcript
+    from .reply import Attempt, Issue, Reply, Transcript
 
 __all__ = [
     "BackendError",
@@ -39,7 +39,12 @@ __all__ = [
 
 
 class ReflectKitError(Exception):
-    """The root of the tree. ``hint`` says in one sentence what to do ("" if nothing helps)."""
+    """The root of the tree. ``hint`` says in one sentence what to do ("" if nothing helps).
+
+    ``attempts``: where a call has failed, the answers that had come before, with their verdicts.
+    """
+
+    attempts: tuple[Attempt, ...] = ()
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

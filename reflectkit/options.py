@@ -107,6 +107,10 @@ def _are_texts(value: object) -> bool:
     return isinstance(value, Sequence) and all(isinstance(v, str) and v for v in value)
 
 
+def _are_scopes(value: object) -> bool:
+    return isinstance(value, Sequence) and all(hasattr(scope, "claim") for scope in value)
+
+
 #: Setting -> what it must be, as a test and in words. None passes where it is the default.
 _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "model": (lambda v: isinstance(v, str), "a model's name"),
@@ -124,7 +128,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "variant": (lambda v: isinstance(v, str) and v in PROMPTED, "one of " + ", ".join(PROMPTED)),
     "prefilled": (lambda v: isinstance(v, bool), "True or False"),
     "budget": (lambda v: callable(getattr(v, "model_dump", None)), "a Budget"),
-    "scopes": (lambda v: all(hasattr(s, "shortage") for s in v), "a list of Scope objects"),
+    "scopes": (_are_scopes, "a list of Scope objects"),
     "prices": (lambda v: v is not None, "a Price, or a mapping from models' names to Price"),
     "counter": (lambda v: callable(getattr(v, "count", None)), "an object with count(text)"),
     "verify": (lambda v: callable(v) or _are_callables(v), "a verifier or a list of them"),
@@ -154,14 +158,16 @@ def checked(settings: Settings) -> Settings:
 
 
 def changed(settings: Settings, options: Mapping[str, Any]) -> Settings:
-    """``settings`` with ``options`` in their place. Raises ``ConfigurationError``."""
+    """``settings`` with ``options`` in their place; scopes are added, since no option takes a call
+    out of an account. Raises ``ConfigurationError``."""
     if not options:
         return settings
     names = [f.name for f in fields(Settings)]
     for name in options:
         if name not in names:
             raise ConfigurationError(f"There is no option {name!r}.", hint=_nearest(name, names))
-    return checked(replace(settings, **options))
+    found = checked(replace(settings, **options))
+    return replace(found, scopes=(*settings.scopes, *options.get("scopes", ())))
 
 
 def _nearest(name: str, names: list[str]) -> str:

@@ -32,6 +32,8 @@ class Parade:
         self.answer: deque[str] = deque()
         #: the answers as they come, one after the other, and what no longer counts
         self.drafts: deque[str | Retracted] = deque()
+        #: the same, for whoever makes objects of them
+        self.parts: deque[str | Retracted] = deque()
 
     def text(self, number: int, certain: Iterable[ProtocolEvent]) -> None:
         """Events of the answer of attempt ``number``, which that attempt will not take back."""
@@ -50,8 +52,7 @@ class Parade:
 
     def next_attempt(self, attempts: Sequence[Attempt]) -> list[Event]:
         """Another attempt follows: what was rejected is withdrawn."""
-        last = attempts[-1] if attempts else None
-        return self._retract(last) if last is not None and is_rejected(last) else []
+        return [event for a in attempts if is_rejected(a) for event in self._retract(a)]
 
     def conclude(self, reply: Reply, *, said: bool) -> list[Event]:
         """The reply is known: the other answers are withdrawn. ``said``: it is worth an event."""
@@ -60,14 +61,14 @@ class Parade:
         if not self._live and reply.output:
             self.answer.append(reply.output)
         if self._standing != reply.chosen and reply.output:
-            self.drafts.append(reply.output)
+            self._tell(reply.output)
         return [*events, *([Accepted(reply.chosen, reply.status)] if said else [])]
 
     def _show(self, number: int, pieces: list[str]) -> None:
         """One answer stands at a time; those beside it are not shown."""
         if pieces and self._standing in (0, number):
             self._standing = number
-            self.drafts += pieces
+            self._tell(*pieces)
 
     def _retract(self, attempt: Attempt) -> list[Event]:
         number = attempt.number
@@ -76,5 +77,9 @@ class Parade:
         self._retracted.add(number)
         if self._standing == number:
             self._standing = 0
-            self.drafts.append(Retracted(number))
+            self._tell(Retracted(number))
         return [Retracted(number)]
+
+    def _tell(self, *parts: str | Retracted) -> None:
+        self.drafts += parts
+        self.parts += parts

@@ -13,8 +13,6 @@ from .messages import FinishReason, Message, Request, ToolCall, Usage, Wrap
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from .protocol import Dialect
-
 __all__ = [
     "ANSWERED",
     "Attempt",
@@ -25,6 +23,8 @@ __all__ = [
     "Issue",
     "IssueKind",
     "Mode",
+    "Record",
+    "Refusal",
     "Reply",
     "Section",
     "Status",
@@ -260,10 +260,10 @@ class Grant:
 class Attempt:
     """One turn of the correction loop: what was asked, what came, what it cost.
 
-    ``dialect``: how it was read. ``requests``: how many it took; a cut answer takes more than one.
-    ``cut``: the limit that cut it ("" if none did). ``grants``: its limits, and who made them hold.
-    ``logprobs``: of its tokens, in the server's shape, where they were asked for; a consumer who
-    does not see the thinking does not see them either.
+    ``dialect``: how it was read, a name or a ``Dialect``. ``requests``: how many it took; a cut
+    answer takes more than one. ``cut``: the limit that cut it ("" if none did). ``grants``: its
+    limits, and who made them hold. ``logprobs``: of its tokens, in the server's shape, where they
+    were asked for; a consumer who does not see the thinking does not see them either.
     """
 
     number: int
@@ -278,7 +278,7 @@ class Attempt:
     requests: int = 1
     cut: str = ""
     grants: tuple[Grant, ...] = ()
-    dialect: str | Dialect = field(default="reflection", repr=False, compare=False)
+    dialect: Any = field(default="reflection", repr=False, compare=False)
     logprobs: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
     @property
@@ -294,6 +294,29 @@ class Attempt:
         return Draft(
             request=self.request, transcript=self.transcript, finish=self.finish, model=self.model
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An attempt that a limit did not allow: its number, the limit, and whose that is."""
+
+    number: int
+    limit: str
+    scope: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What a policy was told, as it was told it: enough to decide again (``correction.trace``).
+
+    ``request``: what it began with. ``asked``: what it asked for, by the attempts' numbers, before
+    limits changed it; without those that were asked of another client. ``attempts``: as they came.
+    """
+
+    request: Request
+    asked: Mapping[int, Request]
+    attempts: tuple[Attempt, ...]
+    refused: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,7 +336,8 @@ class Summary:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """What ``Client.ask`` returns. ``summary`` is None when thinking is hidden."""
+    """What ``Client.ask`` returns. ``summary`` is None when thinking is hidden, and ``record`` is
+    unless all of it is shown."""
 
     transcript: Transcript
     attempts: tuple[Attempt, ...] = ()
@@ -329,6 +353,7 @@ class Reply:
     summary: Summary | None = None
     #: whose replay payload it is; see ``Message.provider``
     provider: str = ""
+    record: Record | None = field(default=None, repr=False, compare=False)
 
     @property
     def output(self) -> str:
@@ -377,8 +402,10 @@ class Reply:
 
     @property
     def value(self) -> Any:
-        """What a verifier read from the answer: a parsed object, a number; None if none did."""
-        found = [v.value for v in self.verdicts if v.value is not None]
+        """What a verifier read from the answer: the object of ``output_type`` or another schema,
+        else a number or the like. None if none did, or if that verifier said no."""
+        read = [v for v in self.verdicts if v.by == "schema"] or self.verdicts
+        found = [v.value for v in read if v.ok is not False and v.value is not None]
         return found[0] if found else None
 
     @property
@@ -396,6 +423,6 @@ class Reply:
         """Return the reply itself, or raise ``VerificationFailed`` if a verdict said no."""
         failed = [v for v in self.verdicts if v.ok is False]
         if failed:
-            reasons = "; ".join(v.feedback or v.name or "failed" for v in failed)
+            reasons = "; ".join((v.feedback or v.name or "failed").rstrip(".") for v in failed)
             raise VerificationFailed(f"The answer was not accepted: {reasons}.", reply=self)
         return self

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -13,7 +14,7 @@ from . import _log
 from .backends.base import Capabilities, capabilities_of, found_out
 from .budget.bounds import NO_BOUNDS, Bounds, merged
 from .budget.meter import Caps
-from .budget.purse import Allowance, Purse
+from .budget.purse import WRAP_UP, Allowance, Held, Purse
 from .budget.tokens import LearnedCounter
 from .budget.trust import FAULTS, Trust
 from .budget.wrapup import HINT
@@ -25,6 +26,7 @@ from .take import Metering
 if TYPE_CHECKING:
     from .backends.base import Backend
     from .budget.budget import Budget
+    from .budget.ledger import Demand, Unit
     from .budget.tokens import Counter
     from .ledgers.hold import Lease
     from .ledgers.scope import Scope
@@ -177,9 +179,8 @@ class Books:
         self._spending = spending
         self._backend = backend
         self._clock = clock
-        self._share = share
         self._lease: Lease | None = None
-        self.purse = purse.at(spending.rates)
+        self.purse = purse.at(spending.rates, share)
 
     async def prepare(self, request: Request) -> tuple[Request, Metering | None]:
         """The request as its limits allow it, and what it is metered with; tokens are reserved.
@@ -190,8 +191,9 @@ class Books:
             return request, None
         try:
             async with self._clock.within():
-                prompt = await self._prompt(request)
-                allowance = self._allow(request, prompt)
+                hinted = self._spending.bounds.get("hint")
+                prompt = await self._prompt(_hinted(request, _USUAL) if hinted else request)
+                allowance = self.purse.allow(prompt, max_tokens=request.max_tokens)
                 if self._spending.scopes:
                     allowance = await self._reserve(request, prompt, allowance)
                 return await self._ready(request, prompt, allowance)
@@ -202,18 +204,13 @@ class Books:
     async def settle(self, usage: Usage | None, requests: int) -> None:
         """The attempt is over, one way or another: pay for it and give back the rest."""
         lease, self._lease = self._lease, None
+        self.purse.hold(None)
         if lease is None:
             return
         if usage is None:
             await lease.release()
             return
         await lease.settle(tokens=usage.total, money=self.purse.cost(usage), calls=requests)
-
-    def _allow(
-        self, request: Request, prompt: int, held: tuple[int, str] | None = None
-    ) -> Allowance:
-        most = request.max_tokens
-        return self.purse.allow(prompt, max_tokens=most, held=held, share=self._share)
 
     # --- tokens
 
@@ -230,35 +227,59 @@ class Books:
         return upper
 
     async def _reserve(self, request: Request, prompt: int, allowance: Allowance) -> Allowance:
+        """What ledgers leave of the allowance; they hold it until the attempt is settled."""
+        full, bare = self._demands(prompt, allowance)
+        demand = full if allowance.wraps else bare
+        began = monotonic()
+        try:
+            lease = await self._hold(demand)
+        except BudgetExceeded:
+            if demand is bare or monotonic() - began >= self._patience:
+                raise
+            demand = bare
+            lease = await self._hold(demand)
+        granted = replace(demand, completion=lease.completion)
+        self.purse.hold(
+            Held(
+                completion=lease.completion,
+                tokens=_needs(granted, "tokens"),
+                money=_needs(granted, "money"),
+                wraps=demand is full,
+                by=lease.bound_by or allowance.bound_by or "reservation",
+            )
+        )
+        return self.purse.allow(prompt, max_tokens=request.max_tokens)
+
+    def _demands(self, prompt: int, allowance: Allowance) -> tuple[Demand, Demand]:
+        """What an attempt needs with the request that sees to its answer, and without."""
         from .budget.ledger import Demand
-        from .ledgers.hold import hold
 
         caps, rates = allowance.caps, self.purse.rates
-        want = _USUAL if caps.completion is None else caps.completion
-        again = prompt + (caps.thinking or want // 2) + caps.grace + _FRAME
-        plans = [(prompt + again, 2), (prompt, 1)] if allowance.wraps else [(prompt, 1)]
-        for number, (prompts, calls) in enumerate(plans, 1):
-            demand = Demand(
-                prompt=prompts,
-                completion=want,
-                least=min(want, allowance.floor),
-                price_prompt=rates.nano_prompt if rates else 0,
-                price_completion=rates.nano_completion if rates else 0,
-                calls=calls,
-            )
-            try:
-                self._lease = await hold(self._spending.scopes, demand)
-            except BudgetExceeded:
-                if number == len(plans):
-                    raise
-                continue
-            break
-        lease = self._lease
-        assert lease is not None
-        _log.reserved(self._spending.scopes, lease, demand)
-        held = (lease.completion, lease.bound_by or allowance.bound_by or "reservation")
-        found = self._allow(request, prompt, held)
-        return replace(found, wraps=found.wraps and calls > 1)
+        want = caps.completion or _USUAL + (caps.thinking or 0)
+        thinking = want // 2 if caps.thinking is None else caps.thinking
+        bare = Demand(
+            prompt=prompt,
+            completion=want,
+            least=min(want, allowance.floor),
+            price_prompt=rates.nano_prompt if rates else 0,
+            price_completion=rates.nano_completion if rates else 0,
+        )
+        again = prompt + thinking + caps.grace + WRAP_UP
+        return replace(bare, prompt=prompt + again, calls=2), bare
+
+    @property
+    def _patience(self) -> float:
+        """Seconds after which waiting for scopes has failed."""
+        waiting = [s.patience for s in self._spending.scopes if s.claim.shortage == "wait"]
+        return min(waiting, default=inf)
+
+    async def _hold(self, demand: Demand) -> Lease:
+        from .ledgers.hold import hold
+
+        scopes = self._spending.scopes
+        self._lease = lease = await hold(scopes, demand)
+        _log.reserved(scopes, lease, demand)
+        return lease
 
     async def _ready(
         self, request: Request, prompt: int, allowance: Allowance
@@ -266,8 +287,7 @@ class Books:
         caps, bounds, trust = allowance.caps, self._spending.bounds, self._spending.trust
         request = replace(request, max_tokens=self._max_tokens(allowance))
         if bounds.get("hint") and caps.thinking:
-            said = HINT.format(tokens=caps.thinking)
-            request = replace(request, messages=at_the_end(request.messages, said))
+            request = _hinted(request, caps.thinking)
         told = await self._told(request, caps.thinking)
         extends = bool(caps.thinking_floor) and "drops_prefix" not in trust
         extends = extends and (await self._capabilities()).continues_prefix
@@ -315,6 +335,12 @@ class Books:
         return known if known.reasoning else await found_out(self._backend)
 
 
+def _needs(demand: Demand, unit: Unit) -> int:
+    """What a demand takes of a limit."""
+    fixed, each = demand.parts(unit)
+    return fixed + each * demand.completion
+
+
 def _doubtful(caps: Caps) -> Caps:
     """What a server keeps to itself is cut by an estimate only where there is no doubt."""
     most, thinking = caps.completion, caps.thinking
@@ -346,3 +372,9 @@ class _Clocked(AsyncIterator[T]):
             if clock.expired():
                 raise OutOfTime from None
             raise
+
+
+def _hinted(request: Request, tokens: int) -> Request:
+    """The request whose last user turn says how much may be thought."""
+    said = HINT.format(tokens=tokens)
+    return replace(request, messages=at_the_end(request.messages, said))

@@ -10,7 +10,7 @@ import asyncio
 import os
 import threading
 import weakref
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import suppress
 from types import TracebackType
@@ -20,7 +20,7 @@ from .backends._secrets import hidden
 from .client import Client
 from .errors import ConfigurationError, ReflectKitError
 from .messages import Usage
-from .reply import Reply, Transcript
+from .reply import Attempt, Reply, Transcript
 from .stream import ReplyStream
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from .backends.base import Backend
     from .conversation import Prompt
-    from .events import Event
+    from .events import Event, Retracted
     from .options import Connecting, Options
 
 __all__ = ["SyncClient", "SyncReplyStream"]
@@ -276,8 +276,17 @@ class SyncReplyStream:
     @property
     def output(self) -> Iterator[str]:
         """As ``ReplyStream.output``."""
-        while (piece := self._take(_next_piece)) is not None:
-            yield piece
+        return self._pieces(lambda stream: stream.output)
+
+    @property
+    def drafts(self) -> Iterator[str | Retracted]:
+        """As ``ReplyStream.drafts``."""
+        return self._pieces(lambda stream: stream.drafts)
+
+    @property
+    def objects(self) -> Iterator[Any]:
+        """As ``ReplyStream.objects``."""
+        return self._pieces(lambda stream: stream.objects)
 
     def reply(self) -> Reply:
         """As ``ReplyStream.reply``."""
@@ -289,9 +298,21 @@ class SyncReplyStream:
         return self._stream.partial
 
     @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """As ``ReplyStream.attempts``."""
+        return self._stream.attempts
+
+    @property
     def usage(self) -> Usage:
         """As ``ReplyStream.usage``."""
         return self._stream.usage
+
+    def _pieces(self, view: Callable[[ReplyStream], AsyncIterator[T]]) -> Iterator[T]:
+        async def step(stream: ReplyStream) -> T | None:
+            return await anext(view(stream), None)
+
+        while (piece := self._take(step)) is not None:
+            yield piece
 
     def _take(self, step: _Step[T]) -> T:
         if self._job is None:
@@ -314,7 +335,3 @@ class SyncReplyStream:
 
 async def _next_event(stream: ReplyStream) -> Event | None:
     return await anext(stream, None)
-
-
-async def _next_piece(stream: ReplyStream) -> str | None:
-    return await anext(stream.output, None)

@@ -113,6 +113,8 @@ class Take:
         self._legs: list[_Leg] = []
         self._step: Send | None = None
         self._cut = ""
+        #: a server has ended an answer at the length that it was told
+        self._full = False
         self._logprobs: list[Mapping[str, Any]] = []
         self._model = ""
         self._started = monotonic()
@@ -120,6 +122,7 @@ class Take:
         self.ladder: Ladder | None = None
         if metering:
             self._meter(metering, reading)
+        self._opening = self._open(request.prefix) if request.prefix else []
 
     def _meter(self, metering: Metering, reading: Reading) -> None:
         dialect = find_dialect(reading.dialect)
@@ -142,6 +145,10 @@ class Take:
             prompt=metering.prompt,
             told=metering.told,
         )
+
+    def _open(self, prefix: str) -> list[ProtocolEvent]:
+        """The answer begins with what it goes on from."""
+        return self.gate.open(prefix) if self.gate else self.reader.feed(Chunk(prefix))
 
     # --- what is sent
 
@@ -192,10 +199,12 @@ class Take:
         """Take the next chunk; the events that may be seen."""
         self._legs[-1].take(chunk)
         self.finish = chunk.finish or self.finish
+        self._full = self._full or chunk.finish == "length"
         self._model = chunk.model or self._model
         if chunk.logprobs:
             self._logprobs += chunk.logprobs
-        return self._screened(self._read(chunk))
+        opening, self._opening = self._opening, []
+        return self._screened([*opening, *self._read(chunk)])
 
     def say(self, text: str) -> list[ProtocolEvent]:
         """Text of our own."""
@@ -269,6 +278,16 @@ class Take:
     def _screened(self, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
         return self.screen.feed(events, self.reader.progress)
 
+    @property
+    def leg(self) -> dict[str, Any]:
+        """What the present request has come to, as it may be told of."""
+        return {
+            "usage": self._legs[-1].cost(self._counter),
+            "finish": self.finish,
+            "model": self._model,
+            "seen": self.visible(complete=self._complete),
+        }
+
     # --- what it cost
 
     @property
@@ -314,6 +333,8 @@ class Take:
         leg, learn = self._legs[0], self._counter
         if leg.usage is None or not leg.usage.exact or leg.untold:
             return
+        if leg.usage.thinking and not self.reader.transcript.thinking_source:
+            return  # its thinking is not seen
         learn.learn_prompt(leg.request, leg.usage.prompt)
         if not self._cut:
             learn.learn(self.reader.transcript.source, leg.usage.completion)
@@ -356,7 +377,7 @@ class Take:
             self.gate.meter,
             usage,
             cut=self._cut,
-            finish=self.finish,
+            full=self._full,
             told=self._metering.told is not None and bool(self.ladder and self.ladder.told),
         )
 

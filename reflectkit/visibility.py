@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Literal
 
 from .errors import BackendError, BackendWireError
@@ -22,9 +23,9 @@ from .events import (
     SectionEnded,
     SectionStarted,
 )
-from .messages import Usage
+from .messages import Request, Usage
 from .reading import Progress
-from .reply import ANSWERED, Attempt, Issue, Reply, Section, Summary, Transcript
+from .reply import ANSWERED, Attempt, Issue, Reply, Section, Summary, Transcript, Verdict
 
 __all__ = [
     "Answer",
@@ -34,6 +35,7 @@ __all__ = [
     "blame",
     "concealed",
     "shown_attempt",
+    "shown_request",
     "summarised",
     "visible",
 ]
@@ -221,7 +223,7 @@ def visible(transcript: Transcript, show: Show, *, complete: bool = True) -> Tra
     """
     if show == "full":
         return transcript
-    kept = {i for i, _ in _answer(transcript)} if complete or _marked(transcript) else set()
+    kept = _kept(transcript, complete=complete)
     shrunk = list(_shrunk(transcript, kept))
     return replace(
         transcript,
@@ -235,6 +237,11 @@ def visible(transcript: Transcript, show: Show, *, complete: bool = True) -> Tra
         prefilled=transcript.prefilled and show == "summary",
         payload=None,
     )
+
+
+def _kept(transcript: Transcript, *, complete: bool) -> set[int]:
+    """The sections whose text may be seen where the thinking may not."""
+    return {i for i, _ in _answer(transcript)} if complete or _marked(transcript) else set()
 
 
 def _shrunk(transcript: Transcript, kept: set[int]) -> Iterator[tuple[Section, str]]:
@@ -263,11 +270,17 @@ def _marked(transcript: Transcript) -> bool:
 
 def _source(transcript: Transcript, section: Section) -> str:
     """A kept section with its markup, unless reasoning stands inside the same stretch."""
-    crossed = any(
+    if _crossed(transcript, section):
+        return section.text
+    return transcript.source[section.start : section.end]
+
+
+def _crossed(transcript: Transcript, section: Section) -> bool:
+    """Reasoning stands inside the same stretch of the source."""
+    return any(
         s.kind in _REASONING and s.start < section.end and section.start < s.end
         for s in transcript.sections
     )
-    return section.text if crossed else transcript.source[section.start : section.end]
 
 
 def summarised(transcript: Transcript, usage: Usage) -> Summary:
@@ -282,26 +295,61 @@ def summarised(transcript: Transcript, usage: Usage) -> Summary:
 
 
 def concealed(reply: Reply, show: Show) -> Reply:
-    """``reply`` as the consumer may see it, its attempts included."""
+    """``reply`` as the consumer may see it, but for its attempts; see ``shown_attempt``."""
     complete = reply.ending in ANSWERED
     return replace(
         reply,
         transcript=visible(reply.transcript, show, complete=complete),
-        attempts=tuple(shown_attempt(a, show, reply.attempts[0]) for a in reply.attempts),
+        record=reply.record if show == "full" else None,
         summary=None if show == "hidden" else summarised(reply.transcript, reply.usage),
     )
 
 
-def shown_attempt(attempt: Attempt, show: Show, first: Attempt | None = None) -> Attempt:
-    """``attempt`` as the consumer may see it; ``first`` is the one whose request came from them."""
+def shown_attempt(attempt: Attempt, show: Show, asked: Request) -> Attempt:
+    """``attempt`` as the consumer may see it; ``asked`` is the request that came from them."""
     if show == "full":
         return attempt
     complete = attempt.finish in ("stop", "tool_calls")
-    # A later request carries earlier drafts.
-    asked = (first or attempt).request
-    request = replace(attempt.request, messages=asked.messages, prefix="")
-    shown = visible(attempt.transcript, show, complete=complete)
-    return replace(attempt, request=request, transcript=shown, logprobs=())
+    return replace(
+        attempt,
+        request=shown_request(attempt.request, show, asked),
+        transcript=visible(attempt.transcript, show, complete=complete),
+        verdicts=tuple(_said_of(v, attempt.transcript, complete) for v in attempt.verdicts),
+        logprobs=(),
+    )
+
+
+def shown_request(request: Request, show: Show, asked: Request) -> Request:
+    """``request`` without what came from the model: a later one carries drafts and feedback."""
+    return request if show == "full" else replace(request, messages=asked.messages, prefix="")
+
+
+def _said_of(verdict: Verdict, transcript: Transcript, complete: bool) -> Verdict:
+    """A verdict without what may quote thinking: what is said of a place in the answer stays, at
+    its place in what is shown; so does what a schema says of the whole."""
+    kept = _kept(transcript, complete=complete)
+    if verdict.start is None and verdict.by == "schema" and kept:
+        return verdict
+    if (place := _shown_place(verdict, transcript, kept)) is not None:
+        value = None if isinstance(verdict.value, Issue) else verdict.value  # its detail may quote
+        return replace(verdict, start=place[0], end=place[1], value=value)
+    number = verdict.value if isinstance(verdict.value, int | float | Fraction) else None
+    return replace(verdict, feedback="", start=None, end=None, value=number)
+
+
+def _shown_place(
+    verdict: Verdict, transcript: Transcript, kept: set[int]
+) -> tuple[int, int] | None:
+    """Where a verdict's place is in the source that is shown; None if not all of it is."""
+    start, end = verdict.start, verdict.end
+    if start is None or end is None:
+        return None
+    for i, (section, _) in enumerate(_shrunk(transcript, kept)):
+        whole = transcript.sections[i]
+        if i in kept and whole.start <= start <= end <= whole.end:
+            moved = section.start - whole.start
+            return None if _crossed(transcript, whole) else (start + moved, end + moved)
+    return None
 
 
 def blame(error: BackendError, transcript: Transcript, usage: Usage, show: Show) -> None:

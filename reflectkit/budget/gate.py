@@ -159,6 +159,12 @@ class Gate:
         self.meter.next_request()
         return events
 
+    def open(self, prefix: str) -> list[ProtocolEvent]:
+        """What the answer goes on from: read, and counted as nobody's."""
+        events = self._reader.feed(Chunk(prefix))
+        self.meter.charge(events, own=True)
+        return events
+
     def finish(self) -> list[ProtocolEvent]:
         """The answer has ended by itself: what was held back."""
         words, self._held = self._words.split(self._held, final=True)[0], ""
@@ -192,8 +198,7 @@ class Gate:
 
     def _told(self, usage: Usage) -> None:
         """A server says how much it has written."""
-        self.meter.running(usage.completion)
-        if self.meter.told:
+        if self.meter.running(usage.completion):
             self._slack = 0
             self.cut = self.cut or (None if self._reader.held else self.meter.due())
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..reply import EnforcedBy, Grant
 
 if TYPE_CHECKING:
-    from ..messages import FinishReason, Usage
+    from ..messages import Usage
     from .bounds import Bounds
     from .meter import Meter
     from .purse import Allowance
@@ -25,10 +25,11 @@ def grants(
     usage: Usage,
     *,
     cut: str,
-    finish: FinishReason,
+    full: bool,
     told: bool,
 ) -> tuple[Grant, ...]:
-    """One for each limit that the attempt had. ``told``: a server took the cap on thinking."""
+    """One for each limit that the attempt had. ``full``: a server ended an answer at the length
+    that it was told. ``told``: it took the cap on thinking."""
     spent = {
         "thinking": meter.thinking or usage.thinking or 0,
         "thinking_floor": meter.thinking,
@@ -49,7 +50,7 @@ def grants(
                 requested=bounds.get(limit),
                 granted=granted,
                 spent=used,
-                enforced_by=_enforcer(limit, allowance, used, cut, finish, told),
+                enforced_by=_enforcer(limit, allowance, used, cut, full, told),
                 by=by.get(limit, ""),
                 told=told if limit == "thinking" else limit == "completion",
             )
@@ -58,7 +59,7 @@ def grants(
 
 
 def _enforcer(
-    limit: str, allowance: Allowance, spent: int, cut: str, finish: FinishReason, told: bool
+    limit: str, allowance: Allowance, spent: int, cut: str, full: bool, told: bool
 ) -> EnforcedBy:
     caps = allowance.caps
     if cut == limit:
@@ -66,7 +67,7 @@ def _enforcer(
     if limit == "thinking_floor":
         return "" if spent >= caps.thinking_floor else "nobody"
     if limit == "completion":
-        return "server" if finish == "length" and not cut else ""
+        return "server" if full and not cut else ""
     granted: int = getattr(caps, limit)
     if spent > granted + caps.grace + _NEAR:
         return "nobody"

@@ -17,7 +17,7 @@ from ..protocol import neutralise
 from ..protocol.closing import closing
 from ..protocol.render import marks
 from .gate import Gate
-from .purse import Allowance, Purse
+from .purse import WRAP_UP, Allowance, Purse
 from .trust import Trust
 from .wrapup import ANSWER_NOW, EXTEND, Asked, Continued, Through, stated
 
@@ -30,8 +30,8 @@ __all__ = ["Ended", "FindOut", "Ladder", "Say", "Send", "Step"]
 _EXTENSIONS: Final = 4
 #: tokens that an answer has that is asked for where nothing else limits it
 _ANSWER: Final = 512
-#: what a wrap-up adds to a prompt: tags, and the turn that asks
-_FRAME: Final = 32
+#: what tags add to a prompt; the turn that asks takes as much again
+_FRAME: Final = WRAP_UP // 2
 #: parts of a server's budget that end or shorten its thinking, and how that is said
 _QUIET: Final = {
     "enabled": ReasoningBudget(enabled=False),
@@ -99,7 +99,6 @@ class Ladder:
     extended: int = 0
     #: faults that were seen for the first time
     lost: list[str] = field(default_factory=list)
-    _known: bool = False
     _over: bool = False
 
     def climb(self) -> Generator[Step, Any, Wrap]:
@@ -162,7 +161,8 @@ class Ladder:
     def _wrap_up(self) -> Generator[Step, Any, Wrap]:
         meter = self.gate.meter
         meter.answered = False
-        ends = "" if self.gate.apart else closing(self.dialect, meter.open)
+        opened = self.gate.apart or meter.output_open is not None
+        ends = "" if opened else closing(self.dialect, meter.open)
         room = self._room(self._prompt_again)
         if room != 0 and self.gate.cut != "blank" and (yield from self._can_continue()):
             yield Say(ends)

@@ -90,7 +90,7 @@ class Line:
         gain, variance = self._unsure(row)
         error = tokens / scale - math.fsum(w * a for w, a in zip(self.weights, row, strict=True))
         total = variance + self._noise(scale, group)
-        missed = tokens > self.upper(amounts, group)
+        missed = tokens > expected + self.bounds[group] * math.sqrt(total) * scale
         trusted = max(total, (error / _OUTLIER) ** 2) if sum(self.calls) >= _OPEN else total
         weights = [w + g * error / trusted for w, g in zip(self.weights, gain, strict=True)]
         return Line(
@@ -112,7 +112,7 @@ class Line:
     def _narrowed(self, gain: Sequence[float], total: float) -> tuple[tuple[float, ...], ...]:
         firsts = [d * d for d in self.prior.deviation]
         rows = [
-            [c - g * h / total for c, h in zip(line, gain, strict=True)]
+            [c - g * h / total for c, h in zip(line, gain, strict=True)] if g else list(line)
             for line, g in zip(self.covariance, gain, strict=True)
         ]
         for i, first in enumerate(firsts):

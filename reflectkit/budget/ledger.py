@@ -200,6 +200,9 @@ class Books:
             holding = None
         blocked = self._serve(now, before=order.id) if self.shelf.waited_for() else ()
         weighed = _Weighed(self._lines(order, now), order.demand, blocked)
+        for claim in order.claims:
+            for cap in claim.caps:
+                self._account(cap.key, now).cap = cap.most
         if weighed.fits:
             return self._grant(order, weighed, now, holding)
         short = weighed.verdict(now)
@@ -316,7 +319,7 @@ class Books:
         lines: dict[str, _Line] = {}
         for claim in order.claims:
             for cap in claim.caps:
-                self._join(lines, cap.key, cap.most, claim, order, now).account.cap = cap.most
+                self._join(lines, cap.key, cap.most, claim, order, now)
             if stored := self.shelf.limits(claim.scope):
                 for key, most in sorted(stored.items()):
                     self._join(lines, key, most, claim, order, now)

@@ -136,7 +136,10 @@ class Meter:
         self._open: dict[int, Kind] = {0: "thinking"} if prefilled else {}
         self._thought, self._said = Tally(count), Tally(count)
         self._reflected, self._all_reflected = Tally(count), Tally(count)
-        self._reported = 0
+        #: what a server told of last, and the part of it that the tallies know: they take it in
+        #: where a phase changes, and from ``_near`` on, where a limit may be reached
+        self._running = self._reported = 0
+        self._near = 0
         self._thoughts: list[str] = []
         self._in_reflection = self._own = False
         self._longest = 0
@@ -146,27 +149,33 @@ class Meter:
         self.reflections = 0
         #: something that is not thinking has come
         self.answered = False
+        #: the section of the answer under way; it may be blank so far
+        self.output_open: int | None = None
 
     # --- what was counted
 
     @property
     def thinking(self) -> int:
         """Tokens of thinking so far."""
+        self._settle()
         return self._thought.tokens()
 
     @property
     def reflected(self) -> int:
         """Tokens of all reflections so far."""
+        self._settle()
         return self._all_reflected.tokens()
 
     @property
     def output(self) -> int:
         """Tokens of everything else so far."""
+        self._settle()
         return self._said.tokens()
 
     @property
     def longest_reflection(self) -> int:
         """Tokens of the longest reflection that has ended, or of the present one."""
+        self._settle()
         return max(self._longest, self._reflected.tokens())
 
     @property
@@ -186,6 +195,8 @@ class Meter:
         self._own = own
         for event in events:
             kind = type(event)
+            if kind is not SectionDelta and self._running:
+                self._settle()
             if kind is SectionDelta:
                 self._text(event.text)  # type: ignore[union-attr]
             elif kind is SectionStarted:
@@ -197,15 +208,23 @@ class Meter:
             elif kind is Corrected and event.now == "thinking":  # type: ignore[union-attr]
                 self._reread()
 
-    def running(self, completion: int) -> None:
-        """A server says how many tokens it has written by now: better than any estimate of ours."""
-        if self._exact():
-            return
-        tokens = completion - self._reported
+    def running(self, completion: int) -> bool:
+        """A server says how many tokens it has written by now: better than any estimate of ours.
+        True if a limit may be near."""
+        if completion <= self._running or self._exact():
+            return False
+        self._running = completion
+        if not self.told:
+            self._settle()
+        return self.told and completion >= self._near
+
+    def _settle(self) -> None:
+        """The tallies take in what a server told of last."""
+        tokens = self._running - self._reported
         total = self._thought.fresh + self._said.fresh
         if tokens <= 0 or not total:
             return
-        self._reported = completion
+        self._reported = self._running
         self.told, self.caps = True, self._sure
         thought = round(tokens * self._thought.fresh / total)
         if self._thought.fresh:
@@ -216,7 +235,8 @@ class Meter:
 
     def next_request(self) -> None:
         """What comes now answers another request, whose usage begins at nothing."""
-        self._reported = 0
+        self._settle()
+        self._running = self._reported = self._near = 0
         for tally in (self._thought, self._said, self._reflected, self._all_reflected):
             tally.settle()
 
@@ -235,6 +255,8 @@ class Meter:
             self._all_reflected.add(text, bytes_)
 
     def _started(self, event: SectionStarted) -> None:
+        if event.kind == "output":
+            self.output_open = event.index
         if event.kind not in ("thinking", "reflection"):
             return
         if self._open:
@@ -248,6 +270,8 @@ class Meter:
             self._reflected.reset()
 
     def _ended(self, event: SectionEnded) -> None:
+        if event.index == self.output_open:
+            self.output_open = None
         if self._open.pop(event.index, None) and self._open:
             self._in_reflection = "reflection" in self._open.values()
             self._text(event.source)
@@ -266,6 +290,7 @@ class Meter:
 
     def slack(self) -> int:
         """So many bytes may pass before it has to be asked again."""
+        self._settle()
         caps, room = self.caps, [_FAR]
         if caps.thinking is not None:
             room.append(caps.thinking - self._thought.most)
@@ -275,10 +300,13 @@ class Meter:
             room.append(caps.output - self._said.most)
         if caps.completion is not None:
             room.append(caps.completion - self._thought.most - self._said.most)
-        return min(room)
+        least = min(room)
+        self._near = self._reported + least
+        return least
 
     def due(self, more: str = "") -> Cut | None:
         """Why it may not go on; with ``more``, why that may not pass any more."""
+        self._settle()
         caps = self.caps
         if self._open:
             if self._full(self._thought, caps.thinking, more):

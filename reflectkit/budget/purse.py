@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from decimal import Decimal
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from ..errors import BudgetExceeded
@@ -14,12 +13,15 @@ from .meter import Caps
 if TYPE_CHECKING:
     from ..messages import Usage
 
-__all__ = ["NANO", "Allowance", "Purse", "Rates"]
+__all__ = ["NANO", "WRAP_UP", "Allowance", "Held", "Purse", "Rates"]
 
 #: money is kept in whole billionths, so that nothing drifts
 NANO: Final = 10**9
-#: tokens that closing the thinking may take
-_CLOSING: Final = 16
+#: tokens that a request which sees to an answer adds to the prompt and the thinking: tags, and the
+#: turn that asks
+WRAP_UP: Final = 64
+#: tokens that the tags between thinking and output may take
+_TAGS: Final = 16
 _LEAST_GRACE: Final = 8
 #: a quarter of the room belongs to the output, at most this much, where nobody set a floor
 _USUAL_FLOOR: Final = 256
@@ -44,9 +46,10 @@ class Rates(Protocol):
 
 
 class _Account(NamedTuple):
-    """One limit of the whole call: what is left, and what a token of each kind takes from it."""
+    """A limit of several requests together: what is left of it, and what a token of each kind
+    takes from it. ``name``: as it is shown."""
 
-    limit: str
+    name: str
     left: int
     prompt: int
     completion: int
@@ -59,9 +62,24 @@ class _Account(NamedTuple):
     def thinking(self, prompt: int, floor: int) -> int | None:
         """The tokens of thinking after which it still pays a second request for the answer: the
         prompt and the thinking again, and ``floor`` tokens of output."""
-        left = self.left - self.prompt * (2 * prompt + _CLOSING) - self.completion * floor
+        left = self.left - self.prompt * (2 * prompt + WRAP_UP) - self.completion * floor
         each = self.prompt + self.completion
         return left // each if each else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """What ledgers have granted to one attempt: ``completion`` tokens for its answer, and for all
+    its requests together ``tokens``, and ``money`` in billionths.
+
+    ``wraps``: a further request is among them. ``by``: whose limit it is.
+    """
+
+    completion: int
+    tokens: int
+    money: int = 0
+    wraps: bool = True
+    by: str = "reservation"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,19 +114,24 @@ class Purse:
     def __init__(self, bounds: Bounds = NO_BOUNDS, rates: Rates | None = None) -> None:
         self.bounds = bounds
         self.rates = rates
-        self._spent = _Spent()
+        self._spent, self._own = _Spent(), _Spent()
+        #: what had been spent when it was made, and among how many what is left then is shared
+        self._before, self._share = _Spent(), 1
+        self._held: Held | None = None
 
-    def at(self, rates: Rates | None) -> Purse:
-        """The same purse, for a model with other prices."""
+    def at(self, rates: Rates | None, share: int = 1) -> Purse:
+        """The same purse for one attempt, by a model with prices of its own; ``share``: so many
+        attempts are made side by side."""
         twin = Purse(self.bounds, rates)
-        twin._spent = self._spent
+        twin._spent, twin._before, twin._share = self._spent, replace(self._spent), share
         return twin
 
     def pay(self, usage: Usage, calls: int = 1) -> None:
         """A request was answered."""
-        self._spent.tokens += usage.total
-        self._spent.money += self.cost(usage)
-        self._spent.calls += calls
+        for spent in (self._spent, self._own):
+            spent.tokens += usage.total
+            spent.money += self.cost(usage)
+            spent.calls += calls
 
     def cost(self, usage: Usage) -> int:
         """In billionths of the currency."""
@@ -117,33 +140,28 @@ class Purse:
     def completions(self, prompt: int) -> int | None:
         """Tokens of completion that a request with such a prompt may have now; None: any number.
         Fewer than one: it cannot be paid."""
-        most = [n for a in self._accounts(1) if (n := a.completions(prompt)) is not None]
+        most = [n for a in self._accounts() if (n := a.completions(prompt)) is not None]
         calls = self.bounds.get("calls")
         if calls is not None and self._spent.calls >= calls:
             return 0
         return min(most, default=None)
 
-    def allow(
-        self,
-        prompt: int,
-        *,
-        max_tokens: int | None = None,
-        held: tuple[int, str] | None = None,
-        share: int = 1,
-    ) -> Allowance:
+    def hold(self, held: Held | None) -> None:
+        """Ledgers have granted this to the attempt that comes now; or it is over."""
+        self._held = held
+
+    def allow(self, prompt: int, *, max_tokens: int | None = None) -> Allowance:
         """What an answer may take behind a prompt of so many tokens (at most).
 
-        ``max_tokens``: what the request says. ``held``: what a ledger has granted, and for whom.
-        ``share``: so many such answers are asked for side by side.
-        Raises ``BudgetExceeded`` where not even a short answer can be paid.
+        ``max_tokens``: what the request says. Raises ``BudgetExceeded`` where not even a short
+        answer can be paid.
         """
         self._check(prompt)
-        accounts = list(self._accounts(share))
-        room, whose = self._room(prompt, max_tokens, held, accounts)
+        room, whose = self._room(prompt, max_tokens)
         floor = self._floor(room)
-        if room is not None and room < (self.bounds.get("output_floor") or 1):
+        if room is not None and room < floor:
             raise self._exceeded(whose, room)
-        thinking, thought_by, wraps = self._thinking(prompt, room, floor, accounts)
+        thinking, thought_by, wraps = self._thinking(prompt, room, floor)
         get = self.bounds.get
         caps = Caps(
             thinking=thinking,
@@ -165,14 +183,22 @@ class Purse:
 
     # --- parts
 
-    def _accounts(self, share: int) -> Iterator[_Account]:
-        total, money = self.bounds.get("total"), self.bounds.get("money")
+    def _accounts(self) -> Iterator[_Account]:
+        total, money, held = self.bounds.get("total"), self.bounds.get("money"), self._held
+        before, own, share = self._before, self._own, self._share
         if total is not None:
-            yield _Account("total", (total - self._spent.tokens) // share, 1, 1)
-        if money is not None and self.rates:
-            prompt, completion = self.rates.nano_prompt, self.rates.nano_completion
-            left = (int(Decimal(money) * NANO) - self._spent.money) // share
-            yield _Account("money", left, prompt, completion)
+            yield _Account(
+                self._named("total"), (total - before.tokens) // share - own.tokens, 1, 1
+            )
+        if held:
+            yield _Account(held.by, held.tokens - own.tokens, 1, 1)
+        if self.rates:
+            each = self.rates.nano_prompt, self.rates.nano_completion
+            if money is not None:
+                left = (int(money * NANO) - before.money) // share - own.money
+                yield _Account(self._named("money"), left, *each)
+            if held:
+                yield _Account(held.by, held.money - own.money, *each)
 
     def _check(self, prompt: int) -> None:
         most, calls = self.bounds.get("prompt"), self.bounds.get("calls")
@@ -187,31 +213,25 @@ class Purse:
         if calls is not None and self._spent.calls >= calls:
             raise self._exceeded("calls", 0)
 
-    def _room(
-        self,
-        prompt: int,
-        max_tokens: int | None,
-        held: tuple[int, str] | None,
-        accounts: list[_Account],
-    ) -> tuple[int | None, str]:
+    def _room(self, prompt: int, max_tokens: int | None) -> tuple[int | None, str]:
         """The most tokens of completion, and whose limit that is."""
-        found: list[tuple[int, str]] = [held] if held else []
+        found = [(self._held.completion, self._held.by)] if self._held else []
         if max_tokens is not None:
             found.append((max_tokens, "max_tokens (request)"))
-        for account in accounts:
+        for account in self._accounts():
             if (most := account.completions(prompt)) is not None:
-                found.append((most, self._named(account.limit)))
+                found.append((most, account.name))
         thinking, output = self.bounds.get("thinking"), self.bounds.get("output")
         if thinking is not None and output is not None:
-            both = thinking + self._grace(None) + output + _CLOSING
+            both = thinking + self._grace(None) + output + _TAGS
             found.append((both, self._named("output")))
         return min(found, key=lambda pair: pair[0], default=(None, ""))
 
     def _floor(self, room: int | None) -> int:
         wanted: int | None = self.bounds.get("output_floor")
-        if wanted is not None:
-            return wanted
-        return 1 if room is None else max(1, min(_USUAL_FLOOR, room // 4))
+        if wanted is None:
+            wanted = 1 if room is None else max(1, min(_USUAL_FLOOR, room // 4))
+        return min(wanted, _or(self.bounds.get("output"), wanted))
 
     def _grace(self, room: int | None) -> int:
         wanted: int | None = self.bounds.get("grace")
@@ -221,18 +241,17 @@ class Purse:
         grace = max(_LEAST_GRACE, (base or 0) // 10)
         return grace if room is None or base is not None else max(1, min(grace, room // 10))
 
-    def _thinking(
-        self, prompt: int, room: int | None, floor: int, accounts: list[_Account]
-    ) -> tuple[int | None, str, bool]:
+    def _thinking(self, prompt: int, room: int | None, floor: int) -> tuple[int | None, str, bool]:
         """The cap on thinking, whose it is, and whether a second request can be paid."""
         calls = self.bounds.get("calls")
         wraps = calls is None or self._spent.calls + 2 <= calls
+        wraps = wraps and (not self._held or self._held.wraps)
         grace = self._grace(room)
         derived = [] if room is None else [(max(0, room - floor - grace), "output_floor")]
-        for account in accounts:
+        for account in self._accounts():
             most = account.thinking(prompt, floor)
             if most is not None:
-                derived.append((most - grace, self._named(account.limit)))
+                derived.append((most - grace, account.name))
                 wraps = wraps and most >= grace
         # thinking is cut for the output's sake only where a second request can ask for it
         found = derived if wraps else []

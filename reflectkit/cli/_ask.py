@@ -10,11 +10,20 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, ReflectKitError
+from ._correcting import Attempts, correction
 from ._exits import complaint, verdict_on
 from ._options import KEY
-from ._printer import Printer, wants_colour
+from ._printer import Printer, printable, wants_colour
+from ._spending import budget_of, cut_short, scopes_of
 from ._stdin import is_piped, read_stdin
-from ._values import error_value, event_value, reply_value, transcript_value, write
+from ._values import (
+    attempt_values,
+    error_value,
+    event_value,
+    reply_value,
+    transcript_value,
+    write,
+)
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -23,6 +32,7 @@ if TYPE_CHECKING:
     from ..backends.ollama import OllamaBackend
     from ..client import Client
     from ..events import Event
+    from ..ledgers import Scope
     from ..reply import Reply, Summary
     from ..stream import ReplyStream
 
@@ -75,12 +85,16 @@ def _prompt(words: list[str]) -> str:
     return prompt
 
 
-def _client(options: Namespace) -> tuple[Client, AnthropicBackend | OllamaBackend | None]:
+def _client(
+    options: Namespace, scopes: list[Scope]
+) -> tuple[Client, AnthropicBackend | OllamaBackend | None]:
     from ..client import Client
 
     if options.verbose:
         _log_to_stderr()
     settings: dict[str, Any] = {n: v for n in PASSED if (v := getattr(options, n)) is not None}
+    settings["scopes"] = scopes
+    settings |= correction(options)
     if options.think is not None:
         settings["reasoning"] = options.think
     remote = options.base_url or options.api != "openai"
@@ -104,20 +118,22 @@ def _backend(options: Namespace, wire: dict[str, Any]) -> AnthropicBackend | Oll
 
 @asynccontextmanager
 async def _opened(options: Namespace) -> AsyncIterator[Client]:
-    client, backend = _client(options)
-    try:
-        async with client:
-            yield client
-    finally:
-        if backend:
-            await backend.aclose()
+    async with scopes_of(options) as scopes:
+        client, backend = _client(options, scopes)
+        try:
+            async with client:
+                yield client
+        finally:
+            if backend:
+                await backend.aclose()
 
 
 async def _answer(options: Namespace, prompt: str, report: Text | Lines) -> int:
-    async with _opened(options) as client, client.stream(prompt) as stream:
+    budget = budget_of(options)
+    async with _opened(options) as client, client.stream(prompt, budget=budget) as stream:
         try:
             async for event in stream:
-                report.event(event)
+                report.event(event, stream)
             reply = await stream.reply()
         except asyncio.CancelledError:
             report.interrupted(stream)
@@ -133,16 +149,20 @@ class Text:
         colour, labels = wants_colour(sys.stdout), options.show != "hidden"
         self._printer = Printer(sys.stdout, colour=colour, labels=labels)
         self._summary: bool = options.show == "summary"
+        self._attempts = Attempts(self._printer, options)
 
-    def event(self, event: Event) -> None:
-        self._printer.show(event)
+    def event(self, event: Event, stream: ReplyStream) -> None:
+        if not self._attempts.takes(event, stream):
+            self._printer.show(event)
 
     def reply(self, reply: Reply) -> None:
+        self._attempts.reply(reply)
         if self._summary and reply.summary:
             self._printer.note(_in_words(reply.summary))
         self._printer.end()
-        if said := complaint(reply):
-            print(f"reflectkit: {said}", file=sys.stderr)
+        for said in (complaint(reply), cut_short(reply), self._attempts.status(reply)):
+            if said:
+                print(f"reflectkit: {printable(said)}", file=sys.stderr)
 
     def interrupted(self, _: ReplyStream) -> None:
         self._printer.end()
@@ -171,7 +191,7 @@ class Lines:
     def __init__(self, options: Namespace) -> None:
         self._live: bool = options.stream
 
-    def event(self, event: Event) -> None:
+    def event(self, event: Event, _: ReplyStream) -> None:
         if self._live:
             write(event_value(event), sys.stdout)
 
@@ -179,7 +199,8 @@ class Lines:
         self._last("reply", reply_value(reply))
 
     def interrupted(self, stream: ReplyStream) -> None:
-        self._last("reply", {**transcript_value(stream.partial), "ending": "cancelled"})
+        over = {"ending": "cancelled", "attempts": attempt_values(stream.attempts)}
+        self._last("reply", {**transcript_value(stream.partial), **over})
 
     def failed(self, error: ReflectKitError) -> None:
         self._last("error", error_value(error))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sys
 import time
 from contextlib import aclosing
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from ..budget.ledger import MOST, NANO, UNITS, account_key, parts_of
 from ..errors import ConfigurationError
 from ._exits import OK
-from ._options import LEDGER
 from ._printer import printable, wants_colour
+from ._spending import ledger_at
 from ._values import write
 
 if TYPE_CHECKING:
@@ -49,12 +48,9 @@ async def _done(options: Namespace) -> tuple[str, list[Balance]]:
     from ..ledgers import Scope, open_ledger
     from ..ledgers.scope import scope_key
 
-    address = options.ledger or os.environ.get(LEDGER)
-    if not address:
-        raise ConfigurationError("Which ledger?", hint=f"Give --ledger, or set {LEDGER}.")
     kind, _, name = options.scope.partition(":")
     key = scope_key(kind, name) if options.scope else ""
-    async with aclosing(open_ledger(address)) as ledger:
+    async with aclosing(open_ledger(ledger_at(options))) as ledger:
         if options.action != "show":
             await _change(options, Scope(kind, name, ledger=ledger), ledger)
         return ledger.address, await ledger.balances(key)

@@ -9,7 +9,7 @@ from .. import errors
 from ..reply import ANSWERED
 
 if TYPE_CHECKING:
-    from ..reply import Reply
+    from ..reply import Reply, Verdict
 
 __all__ = ["EXITS", "Exit", "code_of", "complaint", "verdict_on"]
 
@@ -58,12 +58,18 @@ def code_of(error: BaseException) -> int:
 
 def complaint(reply: Reply) -> str:
     """Why the answer is not a complete and accepted one ("" if it is)."""
-    rejected = [v.feedback or v.name or "no reason given" for v in reply.verdicts if v.ok is False]
+    rejected = [_why(v) for v in reply.verdicts if v.ok is False]
     if reply.ending not in ANSWERED:
         return f"The answer is incomplete ({reply.ending})."
     if rejected:
         return f"The answer was not accepted: {'; '.join(rejected)}."
+    if reply.verdicts and not any(v.ok for v in reply.verdicts):
+        return f"Nobody could tell whether it is right: {'; '.join(map(_why, reply.verdicts))}."
     return "" if reply.output else "The answer is empty."
+
+
+def _why(verdict: Verdict) -> str:
+    return (verdict.feedback or verdict.name or "no reason given").rstrip(".")
 
 
 def verdict_on(reply: Reply) -> int:

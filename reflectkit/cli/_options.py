@@ -20,6 +20,20 @@ APIS = ("openai", "anthropic", "ollama")
 KEY = "REFLECTKIT_API_KEY"
 LEDGER = "REFLECTKIT_LEDGER"
 
+#: What ``--policy`` may name, and the policy's own name.
+POLICIES = {
+    "correct": "Correct",
+    "redraw": "Redraw",
+    "revise": "Revise",
+    "restart": "Restart",
+    "retry-invalid": "RetryInvalid",
+    "best-of": "BestOf",
+    "vote": "Vote",
+    "guarded": "GuardedReflection",
+    "self-revise": "SelfRevise",
+    "extend": "Extend",
+}
+
 EPILOG = "exit codes:\n" + "\n".join(f"  {row.code:>3}  {row.meaning}" for row in EXITS)
 
 ASK = """Ask a model and show its answer as it comes, with thinking, reflections and output told
@@ -121,6 +135,8 @@ def _ask(parser: argparse.ArgumentParser) -> None:
     add("-v", "--verbose", action="store_true", help="log to standard error")
     _model(parser.add_argument_group("model"))
     _sampling(parser.add_argument_group("sampling"))
+    _spending(parser.add_argument_group("budget"))
+    _correction(parser.add_argument_group("correction"))
 
 
 def _model(group: argparse._ArgumentGroup) -> None:
@@ -150,6 +166,37 @@ def _sampling(group: argparse._ArgumentGroup) -> None:
         type=_thinking,
         metavar="HOW",
         help="tokens of thinking at most, 'on', 'off', or an effort (low, medium, high ...)",
+    )
+
+
+def _spending(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--budget",
+        type=_pairs,
+        action="append",
+        metavar="LIMITS",
+        help="such as thinking=64,output=200,total=1000,seconds=30",
+    )
+    add("--scope", action="append", metavar="SCOPE", help="charge it too, such as tenant:acme")
+    add("--ledger", type=_ledger, metavar="ADDRESS", help=f"whose limits those are (or {LEDGER})")
+
+
+def _correction(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add(
+        "--verify",
+        action="append",
+        metavar="SPEC",
+        help="check the answer: steps, number, json, json:SCHEMA.json, regex:PATTERN, "
+        "ifeval:ID:{...}, protocol, python:module:function; may be given several times",
+    )
+    add("--attempts", type=_count, metavar="N", help="ask N times at most (with --verify: 3)")
+    add(
+        "--policy",
+        choices=POLICIES,
+        metavar="NAME",
+        help=f"what follows a rejected answer: {', '.join(POLICIES)} (default: correct)",
     )
 
 
@@ -225,6 +272,14 @@ def _ledger(text: str) -> str:
             f"a password on the command line can be read by everyone here: put it into {LEDGER}"
         )
     return text
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    """``a=1,b=2``; what the names mean is checked later, by who knows them."""
+    pairs = [tuple(part.strip() for part in pair.split("=")) for pair in text.split(",")]
+    if not all(len(pair) == 2 and all(pair) for pair in pairs):
+        raise argparse.ArgumentTypeError("write thinking=64,output=200,total=1000,seconds=30")
+    return [(name, value) for name, value in pairs]
 
 
 def _positive(text: str) -> float:

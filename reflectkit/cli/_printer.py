@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TextIO
 
 from ..events import (
@@ -26,6 +26,9 @@ STYLES: Mapping[str, tuple[str, str]] = {
     "output": ("1", ""),
     "outside": ("35;1", "35"),
     "note": ("31", "31"),
+    "says yes": ("32", "32"),
+    "says no": ("31", "31"),
+    "says unknown": ("33", "33"),
 }
 LABELS: Mapping[str, str] = {"outside": "text"}
 
@@ -89,6 +92,14 @@ class Printer:
         self._break()
         self._write(f"[{text}]", STYLES["note"][1])
         self.end()
+
+    def lines(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Remarks, each a style and a text."""
+        self._leave()
+        self._break()
+        for style, text in lines:
+            self._write(text, STYLES[style][1])
+            self.end()
 
     def end(self) -> None:
         """Finish the line that was begun."""

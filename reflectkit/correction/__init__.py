@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from . import stop
+    from . import stop, trace
     from .guard import Extend, GuardedReflection, ReflectIfUncertain, SelfRevise
     from .policies import (
         BestOf,
@@ -47,6 +47,7 @@ __all__ = [
     "conclude",
     "single",
     "stop",
+    "trace",
 ]
 
 _HOMES: Final = {
@@ -65,6 +66,7 @@ _HOMES: Final = {
     ),
     "policy": ("Bound", "Elsewhere", "Policy", "conclude", "single"),
     "stop": ("stop",),
+    "trace": ("trace",),
 }
 _HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BudgetExceeded, ConfigurationError
@@ -11,7 +11,7 @@ from ..values import value_key
 from . import stop
 from .feedback import ADDED, fresh, lessons, revision
 from .judged import best_of_all, failed, is_accepted, is_rejected
-from .policy import Bound, Elsewhere, Flow, Policy, conclude, cut_short
+from .policy import Bound, Elsewhere, Flow, Policy, conclude, cut_short, status_of
 from .stop import Check, State, rule
 
 if TYPE_CHECKING:
@@ -28,19 +28,22 @@ __all__ = [
     "Revise",
     "Then",
     "Vote",
+    "better",
     "bound_of",
 ]
 
 #: how freely another draft is drawn where the request is greedy
 _FREELY: Final = 0.7
 _THREE: Final = stop.attempts(3)
+#: A loop ends here, whatever its rules say.
+_CEILING: Final = stop.attempts(100)
 
 Again = Callable[["Request", Sequence["Attempt"]], "Request | None"]
 
 
 def _loop(request: Request, until: Check, again: Again) -> Flow:
     """Ask until an answer is accepted, a rule says stop, or nobody can tell what is wrong."""
-    ends, done = rule(until), list[Any]()
+    ends, done = rule(until) | _CEILING, list[Any]()
     step: Request | None = request
     while step is not None:
         try:
@@ -57,18 +60,18 @@ def _loop(request: Request, until: Check, again: Again) -> Flow:
             return conclude(done, best_of_all(done), "exhausted", stopped_by=reason)
         step = again(request, done)
     best = best_of_all(done)
-    return conclude(done, best, "exhausted" if is_rejected(best) else "unverified")
+    return conclude(done, best, status_of(best))
 
 
 @dataclass(frozen=True, slots=True)
 class _Looping:
-    """What the looping policies share: when they stop, and what that bounds."""
+    """What the looping policies share: when they stop, after 100 attempts in any case."""
 
     stop: Check = field(default=_THREE)
 
     def bound(self, request: Request, /) -> Bound:
         """What it may cost at most."""
-        return Bound(attempts=rule(self.stop).most, added=ADDED)
+        return Bound(attempts=(rule(self.stop) | _CEILING).most, added=ADDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +114,8 @@ class Correct(_Looping):
     asked for again as if for the first time.
 
     This is what ``attempts=`` and ``verify=`` mean by themselves. A model mends a form that it is
-    shown the fault of; of a wrong result it does better to think anew than to defend it (measured
-    by ``benchmarks/policies.py``; the page on policies has the table).
+    shown the fault of; of a wrong result it does better to think anew than to defend it
+    (``benchmarks/policies.py`` measures it; see the page on policies).
     """
 
     temperature: float | None = _FREELY
@@ -170,6 +173,7 @@ class BestOf:
     """
 
     n: int = 4
+    _: KW_ONLY
     at_once: int = 1
     temperature: float | None = _FREELY
 
@@ -211,6 +215,7 @@ class Vote:
     """
 
     n: int = 9
+    _: KW_ONLY
     at_once: int = 1
     least: int = 2
     sure: float = 0.95
@@ -219,6 +224,8 @@ class Vote:
 
     def __post_init__(self) -> None:
         _check_draws(self.n, self.at_once)
+        if not 0.5 <= self.sure <= 1:
+            raise ConfigurationError(f"sure is {self.sure}.", hint="Give 0.5 to 1.")
 
     def bound(self, request: Request, /) -> Bound:
         """What it may cost at most."""
@@ -260,11 +267,14 @@ class Vote:
         return largest[0], len(largest), sum(map(len, groups.values()))
 
     def _settled(self, done: Sequence[Attempt]) -> bool:
+        if all(map(is_rejected, done)):  # the next one may have a vote
+            return False
         sizes = sorted((len(g) for g in self._counts(done).values()), reverse=True)
         first, second = (*sizes, 0, 0)[:2]
         if first - second > self.n - len(done):
             return True
-        return len(done) >= self.least and _leads(first, second) >= self.sure
+        ahead = first > second and _leads(first, second) >= self.sure
+        return ahead and len(done) >= self.least
 
 
 def _leads(first: int, second: int) -> float:
@@ -291,41 +301,44 @@ def _check_draws(n: int, at_once: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Then:
-    """``first``; and ``second`` where that was not accepted. The better reply is kept.
-
-    ``second`` begins with another seed, and not greedily: the rejected draft would come again.
-    """
+    """``first``; and ``second``, with other draws, where that was not accepted. The better reply is
+    kept."""
 
     first: Policy
     second: Policy
 
     def bound(self, request: Request, /) -> Bound:
         """What both may cost at most."""
-        one, two = bound_of(self.first, request), bound_of(self.second, request)
-        known = one.attempts is not None and two.attempts is not None
-        return Bound(
-            attempts=(one.attempts or 0) + (two.attempts or 0) if known else None,
-            added=max(one.added, two.added),
-        )
+        return bound_of(self.second, request).after(bound_of(self.first, request))
 
     def flow(self, request: Request, /) -> Flow:
         """See ``Policy``."""
         reply = yield from self.first.flow(request)
         if reply.status in ("accepted", "budget", "deadline"):
             return reply
+        again = fresh(request, len(reply.attempts), temperature=_FREELY)
         try:
-            second = fresh(request, len(reply.attempts), temperature=_FREELY)
-            more = yield from self.second.flow(second)
+            more = yield from self.second.flow(again)
         except BudgetExceeded as error:
             return cut_short(reply.attempts, reply.attempt, error)
-        return _better(reply, more)
+        return better(reply, more)
 
 
-def _better(reply: Reply, more: Reply) -> Reply:
-    best = best_of_all([reply.attempt, more.attempt])
-    chosen = more if best is more.attempt else reply
+def better(reply: Reply, more: Reply) -> Reply:
+    """The better of two replies, of equals the first; it accounts for the attempts of both, and
+    says what stopped the second."""
     attempts = (*reply.attempts, *more.attempts)
-    return replace(chosen, attempts=attempts, usage=reply.usage + more.usage)
+    usage = reply.usage + more.usage
+    if best_of_all([reply.attempt, more.attempt]) is not reply.attempt:
+        return replace(more, attempts=attempts, usage=usage)
+    unpaid = more.status in ("budget", "deadline")
+    return replace(
+        reply,
+        attempts=attempts,
+        usage=usage,
+        status=more.status if unpaid else reply.status,
+        stopped_by=more.stopped_by or reply.stopped_by,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,13 +348,12 @@ class Escalate:
 
     first: Policy
     client: Any
+    _: KW_ONLY
     times: int = 1
 
     def bound(self, request: Request, /) -> Bound:
         """What it may cost at most, in attempts; the other client's prompts are its own."""
-        one = bound_of(self.first, request)
-        known = one.attempts is not None
-        return Bound(attempts=(one.attempts or 0) + self.times if known else None, added=one.added)
+        return Bound(attempts=self.times).after(bound_of(self.first, request))
 
     def flow(self, request: Request, /) -> Flow:
         """See ``Policy``."""
@@ -355,8 +367,9 @@ class Escalate:
             except BudgetExceeded as error:
                 return cut_short(done, reply.attempt, error)
             last = done[-1]
-            best = last if not is_rejected(last) else best_of_all([reply.attempt, last])
-            status: Status = "accepted" if is_accepted(best) else "exhausted"
+            stands = bool(last.transcript.output) and not is_rejected(last)
+            best = last if stands else best_of_all([reply.attempt, last])
+            status = status_of(best)
             reply = conclude(done, best, status, stopped_by="" if status == "accepted" else "times")
         return reply
 

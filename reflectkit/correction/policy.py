@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from ..messages import FinishReason, Request, Usage
 from ..reply import Attempt, Ending, Reply, Status
-from .judged import is_accepted, why
+from .judged import best_of_all, is_accepted, is_rejected, why
 
 if TYPE_CHECKING:
     from ..errors import BudgetExceeded
@@ -26,10 +26,13 @@ __all__ = [
     "Flow",
     "Policy",
     "Step",
+    "advance",
     "conclude",
     "cut_short",
     "is_live",
+    "out_of_budget",
     "single",
+    "status_of",
 ]
 
 #: What a backend's finish reason means for the reply.
@@ -60,18 +63,30 @@ Flow = Generator[Step, Any, Reply]
 class Bound:
     """What a policy may cost at most. None: it is not bounded by the policy itself.
 
-    ``attempts``: answers. ``added``: tokens that a retry's prompt may have beyond the first one's.
+    ``attempts``: answers. ``added``: tokens that a retry's prompt may have beyond the first one's,
+    and ``repeats``: so many whole answers beside them.
     """
 
     attempts: int | None
     added: int = 0
+    repeats: int = 0
 
     def tokens(self, prompt: int, max_tokens: int) -> int | None:
         """Of all attempts together, where one prompt has ``prompt`` tokens at most and one answer
         ``max_tokens``."""
         if self.attempts is None:
             return None
-        return self.attempts * (prompt + max_tokens) + max(0, self.attempts - 1) * self.added
+        more = self.added + self.repeats * max_tokens
+        return self.attempts * (prompt + max_tokens) + max(0, self.attempts - 1) * more
+
+    def after(self, first: Bound) -> Bound:
+        """Of ``first`` and then this."""
+        known = self.attempts is not None and first.attempts is not None
+        return Bound(
+            attempts=(self.attempts or 0) + (first.attempts or 0) if known else None,
+            added=max(self.added, first.added),
+            repeats=max(self.repeats, first.repeats),
+        )
 
 
 class Policy(Protocol):
@@ -94,7 +109,7 @@ class _Single:
 
     def flow(self, request: Request, /) -> Flow:
         attempt = yield request
-        return conclude([attempt], attempt, "accepted" if is_accepted(attempt) else "unverified")
+        return conclude([attempt], attempt, status_of(attempt))
 
     def bound(self, request: Request, /) -> Bound:
         return Bound(attempts=1)
@@ -103,6 +118,13 @@ class _Single:
 def single() -> Policy:
     """Ask once; whatever comes is the reply."""
     return _Single()
+
+
+def status_of(attempt: Attempt) -> Status:
+    """Of a reply that has this answer because nothing more is asked."""
+    if is_accepted(attempt):
+        return "accepted"
+    return "exhausted" if is_rejected(attempt) else "unverified"
 
 
 def _ending(attempt: Attempt) -> Ending:
@@ -138,6 +160,31 @@ def conclude(
         chosen=best.number,
         because=because or why(best),
     )
+
+
+def advance(flow: Flow, result: Any) -> Step | Reply:
+    """What a flow wants next, told the result of its last step (None: it has just begun)."""
+    try:
+        return next(flow) if result is None else flow.send(result)
+    except StopIteration as end:
+        reply: Reply = end.value
+        return reply
+
+
+def out_of_budget(flow: Flow, attempts: Sequence[Attempt], error: BudgetExceeded) -> Step | Reply:
+    """What a flow wants next where its last step could not be paid; where it has no answer to that,
+    the best of ``attempts`` is the reply's."""
+    from ..errors import BudgetExceeded
+
+    try:
+        return flow.throw(error)
+    except StopIteration as end:
+        reply: Reply = end.value
+        return reply
+    except BudgetExceeded:
+        if not attempts:
+            raise
+        return cut_short(attempts, best_of_all(attempts), error)
 
 
 def cut_short(attempts: Sequence[Attempt], best: Attempt, error: BudgetExceeded) -> Reply:

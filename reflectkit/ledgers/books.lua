@@ -185,11 +185,10 @@ local function lines_of(order)
     elseif most < line.cap then
       line.cap = most
     end
-    return line
   end
   for _, claim in ipairs(order.claims) do
     for _, cap in ipairs(claim.caps) do
-      join(cap[1], cap[2], claim.shortage).account.cap = cap[2]
+      join(cap[1], cap[2], claim.shortage)
     end
     local stored = limits_of(claim.scope)
     for _, key in ipairs(sorted(stored)) do join(key, stored[key], claim.shortage) end
@@ -297,6 +296,7 @@ local function pass(before)
 end
 
 local function serve(before)
+  for _, key in ipairs(redis.call("HKEYS", LINES)) do account_of(key) end
   local blocked, again
   repeat blocked, again = pass(before) until not again
   return blocked
@@ -330,6 +330,9 @@ function operations.reserve()
     holding = nil
   end
   local weighed = weigh(order, serve(order.id))
+  for _, claim in ipairs(order.claims) do
+    for _, cap in ipairs(claim.caps) do account_of(cap[1]).cap = cap[2] end
+  end
   if weighed.fits then return grant(order, weighed, holding) end
   local short = verdict(weighed)
   if not short.waiting then
@@ -422,7 +425,8 @@ local function accounts_in(scope)
   local all = redis.call("HGETALL", ACCOUNTS)
   for i = 1, #all, 2 do
     if scope == "" or parts(all[i]) == scope then
-      found[all[i]] = known[all[i]] or read(all[i], all[i + 1])
+      known[all[i]] = known[all[i]] or read(all[i], all[i + 1])
+      found[all[i]] = known[all[i]]
     end
   end
   return found
@@ -432,7 +436,6 @@ function operations.reset()
   save()
   for key, account in pairs(accounts_in(PAYLOAD.scope)) do
     account.spent, account.extra = 0, 0
-    known[key] = account
     if account.reserved == 0 then
       known[key] = nil
       redis.call("HDEL", ACCOUNTS, key)

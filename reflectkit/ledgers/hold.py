@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..budget.ledger import Granted, Order, Use, parts_of
-from ..errors import LedgerError
+from ..errors import BudgetExceeded, LedgerError
 
 if TYPE_CHECKING:
     from ..budget.ledger import Claim, Demand, Short
@@ -171,10 +171,18 @@ async def _insist(
                 return answer
             short, answer = answer, None
             await _next_time(ledger, order.id, short, began, patience)
-    except BaseException:
-        with suppress(LedgerError):
-            await _finished(partial(ledger.commit, order.id, _NOTHING))
+    except BudgetExceeded:
+        if short.waiting:
+            await _leave(ledger, order)
         raise
+    except BaseException:
+        await _leave(ledger, order)
+        raise
+
+
+async def _leave(ledger: Ledger, order: Order) -> None:
+    with suppress(LedgerError):
+        await _finished(partial(ledger.commit, order.id, _NOTHING))
 
 
 async def _next_time(ledger: Ledger, id: str, short: Short, began: float, patience: float) -> None:

@@ -44,7 +44,7 @@ CREATE TABLE limits (
 ) WITHOUT ROWID;
 PRAGMA user_version = {_VERSION};
 """
-#: what the file's lock and its first opening are tried again for
+#: somebody else is writing: worth another try
 _BUSY: Final = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
@@ -79,6 +79,7 @@ class SQLiteShelf:
 
     def close(self, key: str) -> None:
         self._known.pop(key, None)
+        self._read.pop(key, None)
         self._run("DELETE FROM accounts WHERE key = ?", (key,))
 
     def accounts(self, scope: str) -> list[Account]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from ..messages import Chunk, Request, Usage
@@ -55,10 +56,11 @@ class ScriptedBackend:
         steps = self._next(request)
         self.opened += 1
         try:
-            async for chunk in _play(steps):
-                yield chunk
-                if chunk.finish is not None:
-                    return
+            async with aclosing(_play(steps)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
+                    if chunk.finish is not None:
+                        return
             yield Chunk(usage=self._usage, finish="stop", model=self.model)
         finally:
             self.closed += 1
@@ -78,7 +80,7 @@ class ScriptedBackend:
         return (steps,) if isinstance(steps, str) else tuple(steps)
 
 
-async def _play(steps: Iterable[Step]) -> AsyncIterator[Chunk]:
+async def _play(steps: Iterable[Step]) -> AsyncGenerator[Chunk, None]:
     for step in steps:
         if isinstance(step, BaseException):
             raise step

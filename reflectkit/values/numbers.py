@@ -110,10 +110,10 @@ def _value(match: re.Match[str]) -> Fraction | None:
     if match["whole"]:
         if not int(match["of"]):
             return None
-        whole = int(match["whole"]) + Fraction(int(match["part"]), int(match["of"]))
-        return -whole if negative else whole
-    found = _scaled(match)
-    return -found if negative and found is not None else found
+        found = int(match["whole"]) + Fraction(int(match["part"]), int(match["of"]))
+        return -found if negative else found
+    scaled = _scaled(match)
+    return -scaled if negative and scaled is not None else scaled
 
 
 def _scaled(match: re.Match[str]) -> Fraction | None:

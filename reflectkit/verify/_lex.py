@@ -56,8 +56,8 @@ _TOKEN: Final = re.compile(
               | \\(?:left|right|quad|qquad)(?![A-Za-z])
               | (?:\n|\\\\)(?=[\s&]{0,8}(?:=|≈|\\approx)) )
     | (?P<line> \n | \\\\ )
-    | (?P<bad>  \d+(?::\d+)+ | [√∛∑∫°] | \\sqrt )
-    | (?P<number> (?:\d+(?:(?:[.,]|\{,\})\d+)*|\.\d+)(?:[eE][+-]?\d+(?![\w.]))? )
+    | (?P<bad>  \d+(?::\d+)+ | [√∛∑∫°@#] | \\sqrt | \\\| )
+    | (?P<number> (?:\d+(?:(?:[.,]|\{,\}|,\\!)\d+)*|\.\d+)(?:[eE][+-]?\d+(?![\w.]))? )
     | (?P<vulgar> [½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞] )
     | (?P<power> [⁰¹²³⁴⁵⁶⁷⁸⁹]+ )
     | (?P<about> [≈≅≃≒] | \\approx | ~= | =~ )
@@ -85,7 +85,7 @@ def exact(text: str) -> tuple[Fraction, int] | None:
 
     A comma separates thousands, in threes; ``12,34`` is in doubt.
     """
-    digits, _, power = text.replace("{,}", ",").lower().partition("e")
+    digits, _, power = text.replace("{,}", ",").replace("\\!", "").lower().partition("e")
     if not _PLAIN.fullmatch(digits) or len(digits) > MOST_DIGITS or len(power) > 3:
         return None
     digits, tens = digits.replace(",", ""), int(power or 0)
@@ -154,7 +154,7 @@ class _Lexer:
 
     def _frac(self, _: str, start: int, end: int) -> list[Token]:
         self._braces.append("above")
-        return [Token("open", "(", start, end), Token("open", "(", end, end)]
+        return [Token("open", "frac", start, end), Token("open", "(", end, end)]
 
     def _brace(self, text: str, start: int, end: int) -> list[Token]:
         last = self._last

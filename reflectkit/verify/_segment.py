@@ -54,6 +54,13 @@ class Segment:
         return found[0] if len(found) == 1 and found[0].kind == "number" else None
 
     @property
+    def is_fraction(self) -> bool:
+        """Two numbers and the slash that touches them: it says how much, and computes nothing."""
+        if [t.text for t in self.tokens if t.kind == "op"] != ["/"] or len(self.tokens) != 3:
+            return False
+        return self.tokens[0].end == self.tokens[1].start
+
+    @property
     def percents(self) -> bool:
         return any(t.kind == "percent" for t in self.tokens)
 

@@ -78,6 +78,7 @@ class _Reader:
         self._opens: list[int] = []
         self._wants_operand = True
         self._unclean = False
+        self._dangling = False  # an operator whose operand could not be read: 25 pupils + his 1 ...
 
     def step(self) -> list[Segment] | None:
         token = self.tokens[self.at]
@@ -164,7 +165,8 @@ class _Reader:
         glued = following is not None and following.start == token.end
         last = self.tokens[self.at - 1] if self.at else None
         apart = last is None or last.end < token.start or last.kind in ("end", "mark")
-        return token.text in ("^", "*") and glued and (apart or bool(self._done))
+        stars = token.text == "*" or (token.text == "^" and token.end - token.start == 2)
+        return stars and glued and (apart or bool(self._done))
 
     def _negative(self, token: Token) -> bool:
         following = self._peek()
@@ -201,7 +203,7 @@ class _Reader:
     def _glued(self, number: Token, word: Token) -> None:
         """Letters that touch a number: a unit (``5kg``), or something else (``3x``, ``5th``)."""
         name = singular(word.text)
-        if name in UNITS or (len(name) > 2 and name not in SCALES):
+        if name in UNITS or (len(name) > 2 and name.isalpha() and name not in SCALES):
             self._now.units.add(name)
             self._now.doubtful |= len(name) == 1 or word.text[0].isupper()
             self.at += 1
@@ -255,7 +257,8 @@ class _Reader:
         last = self._now.tokens[-1]
         if last.end != token.start or last.kind not in ("number", "close"):
             return False
-        self._now.doubtful |= any(t.text == "/" for t in self._now.tokens)
+        # 1\frac{1}{4} is one and a quarter, or a product
+        self._now.doubtful |= token.text == "frac" or any(t.text == "/" for t in self._now.tokens)
         self._now.tokens.append(Token("op", "*", token.start, token.start))
         self._opens.append(len(self._now.tokens))
         return self._push(token, operand=True)
@@ -272,7 +275,12 @@ class _Reader:
         if following is None:
             return False
         if word in _EQUALS:
-            return self._now.operates and not self._opens and self._says_equal(following)
+            return (
+                self._now.operates
+                and not self._now.is_fraction
+                and not self._opens
+                and self._says_equal(following)
+            )
         if word in _SAID and following.kind in _BEGINS:
             return self._spoken(token, _SAID[word], 0)
         if word in _SAID_BY and following.text.lower() == "by":
@@ -309,7 +317,7 @@ class _Reader:
         """Up to three words between a number and what goes on with it."""
         names: list[str] = []
         while (token := self._peek(len(names))) is not None and token.kind == "word":
-            if token.text.lower() in _NO_UNIT or len(names) == _UNIT_WORDS:
+            if not _names_unit(token.text) or len(names) == _UNIT_WORDS:
                 break
             names.append(singular(token.text))
         token = self._peek(len(names))
@@ -359,7 +367,9 @@ class _Reader:
         if self._finished(now, token):
             self._remark(now, token)
             done = [*done, now]
-        unclean, self._unclean = self._unclean, bool(now.tokens) or _taints(token)
+        unclean, self._unclean = self._unclean or self._dangling, bool(now.tokens) or _taints(token)
+        hangs = bool(now.tokens) and now.tokens[-1].kind == "op" and now.tokens[-1].text != "-"
+        self._dangling = hangs or (self._dangling and token is not None and token.kind != "end")
         self._done, self._now, self._opens, self._wants_operand = [], Segment(), [], True
         if unclean and done:
             done = done[1:]
@@ -379,6 +389,10 @@ class _Reader:
         now.tokens.pop()
         return bool(now.tokens)
 
+    def _blank_after(self, token: Token) -> bool:
+        following = self._peek()
+        return following is None or following.start > token.end
+
     def _counts(self) -> bool:
         """``= 3 of 4``, unlike ``= 3 of them``."""
         following = self._peek()
@@ -386,6 +400,9 @@ class _Reader:
 
     def _remark(self, now: Segment, token: Token | None) -> None:
         """Words after a result: its unit, or something that changes it."""
+        if token is not None:  # 7 (3 + 4) may be a product, and 1:3 a ratio
+            ratio = token.text == ":" and token.start == now.end and not self._blank_after(token)
+            now.doubtful |= token.kind in ("open", "bad") or ratio
         for i in range(_UNIT_WORDS):
             word = self._peek(i)
             if word is None or word.kind != "word" or token is None:
@@ -396,6 +413,10 @@ class _Reader:
             )
             if singular(name) in UNITS:
                 now.units.add(singular(name))
+
+
+def _names_unit(word: str) -> bool:
+    return word.lower() not in _NO_UNIT and not any(c.isdigit() or c == "_" for c in word)
 
 
 def _taints(token: Token | None) -> bool:

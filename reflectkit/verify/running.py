@@ -31,12 +31,13 @@ async def run(
 
     They run at the same time, each for ``timeout`` seconds at most (None: without a limit). One
     that crashes, is too slow or returns no judgement gives an unknown verdict that says why: never
-    a pass, and never at the cost of the others. Objects with ``ainvoke`` or ``invoke`` that cannot
-    be called are taken as ``runnable`` takes them.
+    a pass, and never at the cost of the others. Objects with ``ainvoke``, or with ``invoke`` where
+    they cannot be called, are taken as ``runnable`` takes them.
 
     A sync verifier runs in a thread, so that it cannot hold up the loop, unless it has a true
-    attribute ``inline`` and the response is short (2,000 characters). A thread cannot be stopped: one that is too slow or cancelled is left to
-    end by itself, and nobody waits for it, the end of the program included.
+    attribute ``inline`` and the response is short (2,000 characters). A thread cannot be stopped:
+    one that is too slow or cancelled is left to end by itself, and nobody waits for it, the end of
+    the program included.
 
     Raises ``ConfigurationError`` for what cannot be called at all. Cancelling cancels all of them.
     """
@@ -49,10 +50,11 @@ async def run(
 
 
 def _callable(verifier: Any) -> Verifier:
+    # Some runnables of older releases can be called as well, but not with a draft.
+    if hasattr(verifier, "ainvoke") or (hasattr(verifier, "invoke") and not callable(verifier)):
+        return runnable(verifier)
     if callable(verifier):
         return verifier  # type: ignore[no-any-return]
-    if hasattr(verifier, "ainvoke") or hasattr(verifier, "invoke"):
-        return runnable(verifier)
     raise ConfigurationError(
         f"A {type(verifier).__name__} is no verifier.",
         hint="Pass a callable that takes a draft.",

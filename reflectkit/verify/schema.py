@@ -73,7 +73,8 @@ class Schema:
             return self._misfit(reading, problems, shown)
         plain, problems = self._check(shown.text)
         if shown.text and not problems:
-            return Verdict(ok=True, by="schema", name=self.name, value=plain)
+            start, end = shown.span(0, len(shown.text))
+            return Verdict(ok=True, by="schema", name=self.name, start=start, end=end, value=plain)
         return self._unread(readings, shown)
 
     def _passed(self, value: Any, found: Found, shown: View) -> Verdict:

@@ -26,7 +26,7 @@ ABOUT: Final = Fraction(2, 100)
 ROUNDED, PRINTED = Fraction(1, 100), Fraction(1, 10**9)
 
 _DENIED: Final = re.compile(
-    r"""[\s"'”’`).,;*—–-]*(?:(?:,\s*)?(?:but|and|which|that|this|it|so)\s+)?
+    r"""[\s"'”’`).,;*—–-]*(?:(?:but|and|which|that|this|it|so|wait|no|hmm|oops|actually)\b[\s,.!]*){0,3}
     (?:\?|(?:is|was|would\ be|are|seems|looks|must\ be)?\s*
     (?:wrong|incorrect|false|not\ (?:right|correct|true)|isn't\ right|a\ mistake|an\ error))""",
     re.VERBOSE | re.IGNORECASE,
@@ -80,7 +80,9 @@ def _of_chain(
     for left, right in pairwise(chain):
         if not (left.operates or right.operates):
             continue
-        made = _statement(text, left, right, known, mixed=_mixes(chain))
+        made = _statement(
+            text, left, right, known, vague=_mixes(chain) or _names(left, right, chain)
+        )
         if made is None or not (made.holds or _asserted(text, chain, made)):
             continue
         if made.holds and made.value != made.right:
@@ -96,14 +98,14 @@ def _asserted(text: str, chain: Sequence[Segment], made: Statement) -> bool:
 
 
 def _statement(
-    text: str, left: Segment, right: Segment, known: dict[Fraction, Fraction], *, mixed: bool
+    text: str, left: Segment, right: Segment, known: dict[Fraction, Fraction], *, vague: bool
 ) -> Statement | None:
     readings = list(_readings(left, right, known))
     if not readings:
         return None
     value, stated = readings[0]
     holds = any(_agree(left, right, *reading) for reading in readings)
-    if not holds and (left.doubtful or right.doubtful or mixed or _is_share(left)):
+    if not holds and (left.doubtful or right.doubtful or vague):
         return None
     return Statement(
         text=text[left.start : right.end],
@@ -175,15 +177,10 @@ def _mixes(chain: Sequence[Segment]) -> bool:
     return max(percents) > 1 or (adds and any(percents))
 
 
-def _is_share(left: Segment) -> bool:
-    """``1/4 container = ...`` says what a quarter is, and computes nothing."""
-    signs = [t.text for t in left.tokens if t.kind == "op"]
-    return (
-        signs == ["/"]
-        and left.tokens[0].value < 10
-        and bool(left.units - {"dollar"})
-        and (left.tokens[0].end == left.tokens[1].start)
-    )
+def _names(left: Segment, right: Segment, chain: Sequence[Segment]) -> bool:
+    """``1/4 container = ...`` and ``drank 6 quarts = 4 * 1.5 = ...`` name a thing on the left."""
+    fraction = left.is_fraction and bool(left.units - {"dollar"})
+    return fraction or (not left.operates and right is not chain[-1])
 
 
 class Steps:

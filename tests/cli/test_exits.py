@@ -63,7 +63,7 @@ def test_an_empty_answer_is_incomplete() -> None:
     assert verdict_on(Reply(transcript=Transcript())) == 1
 
 
-@pytest.mark.parametrize(("ok", "code"), [(True, 0), (None, 0), (False, 1)])
+@pytest.mark.parametrize(("ok", "code"), [(True, 0), (None, 1), (False, 1)])
 def test_codes_of_verdicts(ok: bool | None, code: int) -> None:
     attempt = Attempt(
         number=1,

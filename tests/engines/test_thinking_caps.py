@@ -1,19 +1,60 @@
-"""A cap on thinking kept on this side, at real servers: obeyed, answered, and no tag astray."""
+"""Budgets at real servers: caps are kept, answers follow, no tag is astray, accounts are right."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from reflectkit import Client
-from reflectkit.backends.nano import NanoBackend
-from reflectkit.backends.wrapup import WrapUpBackend
+from reflectkit import Budget, Client
+from reflectkit.backends.base import Backend, Capabilities, capabilities_of
+from reflectkit.budget import LearnedCounter
+from reflectkit.counters import counter_for
+from reflectkit.messages import Chunk, Request
+from reflectkit.reply import Reply
 from servers import MODEL, Server
 
-NUMBERS = [(a, b, c) for a in (3, 6, 9) for b in (4, 7) for c in (5, 8)]
+QUESTIONS = [f"What is ({a} * {b} + {c}) * 2?" for a in (3, 6, 9) for b in (4, 7) for c in (5, 8)]
 GRACE = 8
 #: server, and the ways in which its cut answers come
 WAYS = [("llama", {"closed", "asked"}), ("vllm", {"closed", "asked"})]
 WAYS += [("transformers", {"asked", "salvaged"})]
+#: those that say in every chunk how many tokens there are
+RUNNING = ["llama", "vllm"]
+
+
+class OnThisSide:
+    """A backend whose server is not told how much to think."""
+
+    def __init__(self, inner: Backend) -> None:
+        self._inner = inner
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        known = capabilities_of(self._inner)
+        return replace(known, reasoning=frozenset(), caps_thinking=False)
+
+    def stream(self, request: Request, /) -> AsyncIterator[Chunk]:
+        return self._inner.stream(request)
+
+
+def tokens(text: str) -> int:
+    """As the model's own tokenizer counts what it wrote."""
+    return counter_for(MODEL).count(text, special=True)
+
+
+def check(reply: Reply, cap: int) -> None:
+    inside = reply.transcript.sections[0]
+    # the markup of a reflection that had to be closed comes on top
+    assert tokens(inside.text) <= cap + GRACE + 3
+    assert reply.output.strip()
+    assert "<" not in reply.output
+    assert not reply.issues, reply.transcript.source
 
 
 @pytest.mark.parametrize("cap", [16, 32])
@@ -23,19 +64,88 @@ async def test_a_cap_is_kept(
 ) -> None:
     server: Server = request.getfixturevalue(name)
     seen = set()
-    async with NanoBackend(MODEL) as here, server.backend() as there:
-        await here.load()
-        assert here.count is not None
-        backend = WrapUpBackend(there, thinking=cap, grace=GRACE, count=here.count)
-        async with Client(backend, mode="trained", temperature=0.0) as client:
-            for a, b, c in NUMBERS:
-                reply = await client.ask(f"What is ({a} * {b} + {c}) * 2?")
-                inside = reply.transcript.sections[0]
-                # the markup of a reflection that had to be closed comes on top
-                assert here.count(inside.text) <= cap + GRACE + 3
-                assert reply.output.strip()
-                assert "<" not in reply.output
-                assert not reply.issues, reply.transcript.source
-                seen.add(reply.ending)
+    async with server.backend() as there:
+        client = Client(
+            OnThisSide(there), mode="trained", temperature=0.0, counter=counter_for(MODEL)
+        )
+        for question in QUESTIONS:
+            reply = await client.ask(question, budget=Budget(thinking=cap, grace=GRACE))
+            check(reply, cap)
+            (grant,) = [g for g in reply.grants if g.limit == "thinking"]
+            assert grant.enforced_by in ("", "client")
+            seen.add(reply.ending)
     assert seen <= {*ways, "complete"}
     assert seen & ways
+
+
+@pytest.mark.parametrize(("name", "ways"), WAYS)
+async def test_a_server_that_is_told_is_not_relied_on(
+    name: str, ways: set[str], request: pytest.FixtureRequest
+) -> None:
+    """It obeys, refuses or ignores its field; the cap holds, give or take what an estimate may be
+    off before an answer is cut that a server was trusted to cut."""
+    server: Server = request.getfixturevalue(name)
+    async with server.backend() as there:
+        client = Client(there, mode="trained", temperature=0.0, counter=counter_for(MODEL))
+        for question in QUESTIONS:
+            check(await client.ask(question, budget=Budget(thinking=24, grace=GRACE)), 24)
+
+
+@pytest.mark.parametrize("name", RUNNING)
+async def test_usage_of_a_cut_answer_is_the_servers_own(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """Nobody counts here, and no request ends by itself: what comes is what the server said."""
+    server: Server = request.getfixturevalue(name)
+    ours = true = prompts = 0
+    async with server.backend() as there:
+        seen = Watched(there)
+        for question in QUESTIONS:
+            client = Client(seen, mode="trained", temperature=0.0, counter=LearnedCounter())
+            uncut = await client.ask(question)
+            seen.requests.clear()
+            cut = await client.ask(question, budget=Budget(thinking=24, grace=GRACE))
+            assert cut.attempts[0].cut == "thinking"
+            text = seen.texts[0]
+            assert uncut.transcript.source.startswith(text)
+            first, *more = seen.requests
+            # what was not cut has the server's final usage; what was, has its tokens counted
+            true += tokens(text) + sum(usage.completion for usage in more)
+            ours += cut.usage.completion
+            prompts += cut.usage.prompt - uncut.usage.prompt - sum(u.prompt for u in more)
+            assert first.completion >= tokens(text)
+            assert cut.usage.exact
+    assert abs(ours - true) <= 0.02 * true
+    assert prompts == 0
+
+
+class Watched(OnThisSide):
+    """Notes what came of each request: its text, and the usage that was told last."""
+
+    def __init__(self, inner: Backend) -> None:
+        super().__init__(inner)
+        self.requests: list[Any] = []
+        self.texts: list[str] = []
+
+    async def stream(self, request: Request, /) -> AsyncIterator[Chunk]:  # type: ignore[override]
+        place = len(self.requests)
+        self.requests.append(None)
+        self.texts[place:] = [""]
+        async for chunk in self._inner.stream(request):
+            self.texts[place] += chunk.text
+            self.requests[place] = chunk.usage or self.requests[place]
+            yield chunk
+
+
+@pytest.mark.parametrize("name", ["llama", "vllm", "transformers"])
+async def test_a_total_holds(name: str, request: pytest.FixtureRequest) -> None:
+    """The attempt, its wrap-ups and their prompts are within it, by the server's own counts."""
+    server: Server = request.getfixturevalue(name)
+    async with server.backend() as there:
+        client = Client(there, mode="trained", temperature=0.0, counter=counter_for(MODEL))
+        for total in (130, 160, 200, 300):
+            for question in QUESTIONS[:4]:
+                reply = await client.ask(question, budget=Budget(total=total))
+                assert reply.usage.total <= total
+                assert reply.output.strip() or reply.ending == "unanswered"
+                assert "<" not in reply.output

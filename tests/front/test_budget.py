@@ -217,6 +217,20 @@ async def test_an_answer_that_is_gone_on_with_and_blank_is_asked_for() -> None:
         assert reply.usage.completion > 50 + 2
 
 
+async def test_an_answer_that_its_server_opened_and_left_blank_is_filled() -> None:
+    """It is open already: another opener would be part of the answer."""
+    blank = "<thinking>6 * 7</thinking>\n<output>\n\n"
+    for end in ("</output>", ""):
+        async with (
+            LoopbackServer(chat(blank, end), chat("42")) as server,
+            OpenAIBackend(server.url, model="m") as inner,
+            Client(inner, mode="trained", dialect="reflection") as client,
+        ):
+            reply = await client.ask(QUESTION, budget=Budget(thinking=50))
+            assert (reply.ending, reply.output) == ("asked", "42")
+            assert reply.transcript.well_formed
+
+
 async def test_thinking_that_came_apart_is_not_gone_on_from() -> None:
     """There is no prefix that would stand for a field."""
     async with (
@@ -428,7 +442,7 @@ async def test_when_time_is_over_it_is_over(at: int) -> None:
     async with (
         LoopbackServer(slow, chat("").insert(0, pause)) as server,
         OpenAIBackend(server.url, model="m") as inner,
-        Client(inner, mode="trained", dialect="reflection", budget=Budget(seconds=0.4)) as client,
+        Client(inner, mode="trained", dialect="reflection", budget=Budget(seconds=1.5)) as client,
     ):
         reply = await client.ask(QUESTION)
         assert reply.ending == ("salvaged" if at else "unanswered")
@@ -514,3 +528,24 @@ async def test_an_error_status_costs_nothing_and_says_so() -> None:
 
 async def test_errors_of_a_budget_are_ours() -> None:
     assert issubclass(BudgetExceeded, ReflectKitError)
+
+
+async def test_a_total_that_ended_an_answer_is_named_however_that_was_come_by() -> None:
+    """No wrap-up can be paid, so what the thinking stated is the answer."""
+    async with Client(temperature=0.0) as client:
+        await client.ask("What is 2 + 2?")  # it learns how prompts are counted
+        reply = await client.ask("What is (7 * 6 + 5) * 2?", budget=Budget(total=120))
+    assert reply.ending == "salvaged"
+    assert reply.bound_by == reply.stopped_by == "total (call)"
+    assert grant(reply, "completion").enforced_by == "server"
+
+
+async def test_the_output_keeps_its_floor_where_it_has_to_be_asked_for() -> None:
+    """Thinking, its repetition in the prompt and the turn that asks leave what was promised."""
+    for total in range(300, 900, 50):
+        backend = ScriptedBackend(["<thinking>", *["word "] * 900], "42")
+        client = Client(backend, mode="trained", dialect="reflection", counter=LearnedCounter())
+        reply = await client.ask(QUESTION, budget=Budget(total=total, output_floor=60))
+        assert reply.ending == "asked"
+        assert (backend.requests[1].max_tokens or 0) >= 60
+        assert reply.usage.total <= total

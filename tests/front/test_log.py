@@ -10,7 +10,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from reflectkit import BackendWireError, Client, Usage
+from reflectkit import BackendWireError, Client, Draft, Usage, Verdict
+from reflectkit.correction import Revise
 from reflectkit.testing import ScriptedBackend
 
 GOOD = "<thinking>SECRET</thinking><output>28</output>"
@@ -68,6 +69,38 @@ async def test_it_follows_the_application_s_structlog() -> None:
         await Client(ScriptedBackend(GOOD)).ask("q")
     structlog.reset_defaults()
     assert [entry["event"] for entry in told] == ["request", "attempt", "ending"]
+
+
+def is_28(draft: Draft) -> Verdict:
+    thought = draft.thinking or ""
+    return Verdict(ok=draft.output == "28", feedback=f"You thought {thought}", start=0, end=15)
+
+
+async def test_verdicts_and_how_the_loop_ended(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "reflectkit")
+    bad = GOOD.replace("28", "27")
+    await Client(ScriptedBackend(bad, GOOD), verify=is_28).ask("q")
+    told = [r.getMessage() for r in caplog.records]
+    kinds = [line.split()[0].split("'")[1] for line in told]
+    assert kinds == [*["request", "attempt", "verdicts"] * 2, "ending"]
+    assert "failed=['is_28']" in told[2]
+    assert "passed=['is_28']" in told[5]
+    assert "status='accepted' chosen=2 stopped_by=''" in told[-1]
+    assert "SECRET" not in caplog.text
+
+
+async def test_feedback_in_texts_quotes_no_hidden_thinking(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "reflectkit")
+    logging.getLogger("reflectkit.texts").setLevel(logging.DEBUG)
+    bad = GOOD.replace("28", "27")
+    client = Client(ScriptedBackend(bad, GOOD, bad, GOOD), verify=is_28, policy=Revise())
+    await client.ask("question", show="hidden")
+    assert "question" in caplog.text
+    assert "SECRET" not in caplog.text
+    await client.ask("question")
+    assert "You thought SECRET" in caplog.text
 
 
 async def test_silent_by_default(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import fields
 from inspect import signature
 
 import pytest
@@ -20,7 +21,7 @@ from reflectkit import (
     ReflectKitError,
     SyncClient,
 )
-from reflectkit.options import Connecting
+from reflectkit.options import Connecting, Settings
 from reflectkit.sync import SyncReplyStream
 from reflectkit.testing import ScriptedBackend
 
@@ -202,7 +203,13 @@ def test_a_forked_child_is_told_and_does_not_hang() -> None:
 
 
 def test_it_takes_what_the_client_takes() -> None:
-    """Its settings are written down once more, for type checkers: they must not fall behind."""
-    asked = {n: p for n, p in signature(Client).parameters.items() if p.kind is p.KEYWORD_ONLY}
-    assert set(asked) == Connecting.__annotations__.keys()
-    assert next(iter(signature(SyncClient).parameters)) == "backend_or_base_url"
+    for client in (Client, SyncClient):
+        names = list(signature(client).parameters)
+        assert names == ["backend_or_base_url", "settings"]
+    settings = {f.name for f in fields(Settings)}
+    assert settings | {"api_key", "timeout", "retries"} == Connecting.__annotations__.keys()
+
+
+def test_every_setting_says_what_it_is() -> None:
+    text = Client.__doc__ or ""
+    assert [name for name in Connecting.__annotations__ if f"``{name}``" not in text] == []

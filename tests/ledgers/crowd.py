@@ -18,7 +18,7 @@ from reflectkit.ledgers import Ledger, RedisLedger, Scope, SQLiteLedger
 from reflectkit.ledgers.hold import hold
 
 CAP = 30_000
-TTL = 2.0
+TTL = 6.0  # a busy machine must not be late with the heartbeat
 POLICIES: tuple[Shortage, ...] = ("reject", "wait", "wait", "shrink")
 
 

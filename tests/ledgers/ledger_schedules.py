@@ -9,7 +9,7 @@ refused.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -208,10 +208,14 @@ class Schedule:
     """One random schedule: ``run`` raises ``AssertionError`` where books and mirror part."""
 
     def __init__(
-        self, seed: int, books: type[Books] = Books, shelf: Callable[[], Shelf] = MemoryShelf
+        self,
+        seed: int,
+        books: type[Books] = Books,
+        shelf: Callable[[], Shelf] = MemoryShelf,
+        ttls: Sequence[int | None] = (None, TTL),
     ) -> None:
         self.rng = random.Random(seed)
-        ttl = self.rng.choice((None, TTL))
+        ttl = self.rng.choice(ttls)
         self.books = books(shelf(), ttl)
         self.mirror = Mirror(ttl)
         self.now = START + self.rng.randrange(0, 120_000)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ledger_schedules import Schedule
 from reflectkit.budget.ledger import (
     MOST,
     PERIODS,
@@ -18,6 +19,7 @@ from reflectkit.budget.ledger import (
     Claim,
     Demand,
     Order,
+    Shelf,
     Use,
     account_key,
     window,
@@ -59,6 +61,9 @@ class Script:
 
     def pause(self) -> float:
         return self._rng.choice((0, 0, 0.1, 0.5, 2, 5, 9, 11, 30, 61, -3, 3_600, 86_400))
+
+    def size(self) -> int:
+        return self._rng.choice((1, 1, 1, 2, 5))
 
     def _reserve(self) -> tuple[str, tuple[Any, ...]]:
         id = f"{self._seed}-{len(self._ids)}"
@@ -129,12 +134,14 @@ async def compare(
     script, reference, seen = Script(seed), books(MemoryShelf(), int(TTL * 1000)), {}
     for step in range(steps):
         clock.now += script.pause()
-        name, arguments = script.next()
-        expected = getattr(reference, name)(*arguments, int(clock.now * 1000))
-        (got,) = await ledger._perform([(name, arguments)])
-        assert got == expected, f"seed {seed}, step {step}: {name}{arguments}"
-        kind = f"{name} {type(got).__name__} {getattr(got, 'waiting', '')}"
-        seen[kind] = seen.get(kind, 0) + 1
+        batch = [script.next() for _ in range(script.size())]
+        now = int(clock.now * 1000)
+        expected = [getattr(reference, name)(*arguments, now) for name, arguments in batch]
+        got = await ledger._perform(batch)
+        assert got == expected, f"seed {seed}, step {step}: {batch}"
+        for (name, _), answer in zip(batch, got, strict=True):
+            kind = f"{name} {type(answer).__name__} {getattr(answer, 'waiting', '')}"
+            seen[kind] = seen.get(kind, 0) + 1
     now = int(clock.now * 1000)
     assert await ledger.balances() == reference.balances("", now)
     return seen
@@ -156,7 +163,7 @@ async def test_the_same_operations_have_the_same_answers(
     made: Callable[[Clock, str], SharedLedger],
 ) -> None:
     seen: dict[str, int] = {}
-    for seed in range(60):
+    for seed in range(40):
         clock = Clock()
         ledger = made(clock, str(seed))
         try:
@@ -167,6 +174,43 @@ async def test_the_same_operations_have_the_same_answers(
     # the script reaches every kind of answer
     assert {"reserve Granted ", "reserve Short True", "reserve Short False"} <= set(seen)
     assert min(seen.values()) > 10
+
+
+class Recorded(Books):
+    """Writes down what it was asked and what it said."""
+
+    def __init__(self, shelf: Shelf, ttl: int | None = None) -> None:
+        super().__init__(shelf, ttl)
+        self.record: list[tuple[str, tuple[Any, ...], int, Any]] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        found = super().__getattribute__(name)
+        if name not in ("reserve", "commit", "renew", "top_up", "limit"):
+            return found
+
+        def recorded(*arguments: Any) -> Any:
+            answer = found(*arguments)
+            self.record.append((name, arguments[:-1], arguments[-1], answer))
+            return answer
+
+        return recorded
+
+
+async def test_the_schedules_of_the_books_have_the_same_answers(
+    made: Callable[[Clock, str], SharedLedger],
+) -> None:
+    """Those crowd on few accounts, so that long lines form."""
+    for seed in range(24):
+        schedule = Schedule(seed, Recorded, ttls=(10_000, 10**12))
+        schedule.run(120)
+        clock = Clock()
+        ledger = made(clock, f"schedule-{seed}")
+        ledger._ttl = schedule.books.ttl or 0
+        assert isinstance(schedule.books, Recorded)
+        for name, arguments, now, answer in schedule.books.record:
+            clock.now = now / 1000
+            assert await ledger._perform([(name, arguments)]) == [answer], (seed, now, name)
+        await ledger.aclose()
 
 
 class Forgetful(Books):

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from reflectkit.budget.ledger import Balance, Demand
+from reflectkit.budget.ledger import Balance, Committed, Demand, Use
 from reflectkit.budget.limits import Limit
 from reflectkit.errors import BudgetExceeded, ConfigurationError
 from reflectkit.ledgers import (
@@ -203,6 +203,28 @@ async def test_settling_is_not_lost_in_a_task_that_is_cancelled_twice(tmp_path: 
         await task
     assert [(await only(scope)).spent, (await only(scope)).reserved] == [21, 0]
     await ledger.aclose()
+
+
+class Slow(MemoryLedger):
+    """A store of somebody's own, whose steps a cancel could cut."""
+
+    at_once = False
+
+    async def commit(self, id: str, use: Use) -> Committed:
+        await asyncio.sleep(0.01)
+        return await super().commit(id, use)
+
+
+async def test_a_store_that_can_be_cut_is_not() -> None:
+    scope = acme(Slow())
+    lease = await hold([scope], DEMAND)
+    task = asyncio.create_task(lease.settle(tokens=21))
+    for _ in range(3):
+        await asyncio.sleep(0.002)
+        task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert [(await only(scope)).spent, (await only(scope)).reserved] == [21, 0]
 
 
 def test_a_loop_that_is_closed_around_a_call_loses_nothing(tmp_path: Path) -> None:

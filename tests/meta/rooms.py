@@ -44,6 +44,7 @@ FLOORS = (
         "engine and front",
         (
             "_log",
+            "_otel",
             "modes",
             "options",
             "take",

@@ -43,6 +43,8 @@ def loaded(statement: str, home: Path, elsewhere: Path) -> set[str]:
         "from reflectkit.protocol import parse; parse('<thinking>a</thinking><output>b</output>')",
         "import reflectkit.models",
         "import reflectkit.backends",
+        "import reflectkit.ledgers",
+        "import reflectkit.budget.ledger",
         "import reflectkit.testing",
         "import reflectkit.verify",
         "import reflectkit.cli",

@@ -25,6 +25,8 @@ Tensor = Any
 
 #: prompt tokens, empty places included, that are read at once
 _READ: Final = 8192
+#: what models call their state: before transformers 5.24, and since
+_PAST: Final = ("past_key_values", "cache")
 
 
 class Runner:
@@ -36,8 +38,10 @@ class Runner:
         self.device = _device(model)
         self.shared = joins(model.config)
         takes = inspect.signature(model.forward).parameters
-        if "past_key_values" not in takes:
+        named = [name for name in _PAST if name in takes]
+        if not named:
             raise forgets(self.name)
+        self._past = named[0]
         self._positions = "position_ids" in takes
         self._fixed = {"logits_to_keep": 1} if "logits_to_keep" in takes else {}
 
@@ -57,7 +61,7 @@ class Runner:
         if min(lengths) < whole:
             empty = torch.tensor([whole - n for n in lengths]).unsqueeze(1)
             given["attention_mask"] = (torch.arange(whole) >= empty).long().to(self.device)
-        found = self._model(**given, past_key_values=cache, use_cache=True)
+        found = self._model(**given, **{self._past: cache}, use_cache=True)
         return found.logits[:, -1].to(self.device)
 
 
