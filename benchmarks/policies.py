@@ -57,6 +57,13 @@ SIZES = {"arithmetic-1-2": (1, 2, 2, 2), "arithmetic-3-4": (3, 4)}
 TASKS = (*SIZES, "letters", "words", "objects")
 FIRST = "one draft"
 VOTES = ("vote of 3", "vote of 5")
+#: in the picture: the others lie upon these
+DRAWN = {
+    FIRST: "black", "redraw, exact": "tab:green", "told, exact": "tab:olive",
+    "restart, exact": "tab:orange", "revise, exact": "tab:red", "redraw, steps": "tab:green",
+    "revise, steps": "tab:red", VOTES[0]: "tab:cyan", VOTES[1]: "tab:cyan",
+    "guarded": "tab:blue", "guarded, looks again": "tab:purple", "self-revise": "tab:pink",
+}  # fmt: skip
 HOT = 1.5
 ROOM = 10.0  # points that a verifier has to bring on arithmetic
 LOSS, BREAKS = 1.0, 1.5  # points that the guard may lose, percent of right drafts that it may break
@@ -408,22 +415,23 @@ def groups(results: Sequence[Result]) -> dict[str, list[Result]]:
 
 
 def goals(tables: dict[str, dict[str, Row]]) -> list[tuple[bool, str]]:
-    """What the loop has to bring, and whether it does."""
-    found = []
+    """What the loop has to bring, and whether it does.
+
+    How many right answers the guard breaks is counted over all settings: each has too few of them.
+    """
+    found: list[tuple[bool, str]] = []
+    broken = whole = 0
     for name, table in tables.items():
-        guard = table["guarded"]
-        gain, broken = table["default, exact"].gain[0], table["default, exact"].broken[0]
         if name == f"{ROOMY}: arithmetic":
-            found.append((100 * gain >= ROOM, f"{name}: with a verifier {100 * gain:+.1f} points"))
-        found.append((broken == 0, f"{name}: with a verifier {broken} broken"))
-        lost, of = 100 * guard.gain[0], guard.broken
-        rate = 100 * of[0] / max(1, of[1])
-        low = 100 * wilson(*of)[0]
-        met = lost >= -LOSS and rate <= BREAKS
-        found.append(
-            (met, f"{name}: guarded {lost:+.1f} points, {of[0]} of {of[1]} broken ({low:.1f}+ %)")
-        )
-    return found
+            gain = 100 * table["default, exact"].gain[0]
+            found.append((gain >= ROOM, f"{name}: with a verifier {gain:+.1f} points"))
+        spoilt = table["default, exact"].broken[0]
+        found.append((spoilt == 0, f"{name}: with a verifier {spoilt} broken"))
+        lost, (some, of) = 100 * table["guarded"].gain[0], table["guarded"].broken
+        found.append((lost >= -LOSS, f"{name}: guarded {lost:+.1f} points, {some} of {of} broken"))
+        broken, whole = broken + some, whole + of
+    met = 100 * broken <= BREAKS * whole
+    return [*found, (met, f"guarded, all settings: {broken} of {whole} broken")]
 
 
 def draw(tables: dict[str, dict[str, Row]], path: Path) -> None:
@@ -437,15 +445,14 @@ def draw(tables: dict[str, dict[str, Row]], path: Path) -> None:
     shown = {n: t for n, t in tables.items() if n.endswith("arithmetic")}
     across = math.ceil((len(shown) + 1) / 2)
     figure, panels = plt.subplots(2, across, figsize=(4 * across, 7), layout="constrained")
-    colours = plt.get_cmap("tab20").colors  # type: ignore[attr-defined]
     marks = {"exact": "o", "steps": "s"}
     for axes, (name, table) in zip(panels.flat, shown.items(), strict=False):
-        for place, row in enumerate(table.values()):
+        for row in (table[arm] for arm in DRAWN if arm in table):
             n, right = len(row.right), sum(row.right)
             low, high = wilson(right, n)
             bar = [[100 * (right / n - low)], [100 * (high - right / n)]]
             marker = marks.get(row.arm.rpartition(" ")[2], "^")
-            look = {"color": colours[place], "marker": marker, "elinewidth": 0.6}
+            look = {"color": DRAWN[row.arm], "marker": marker, "elinewidth": 0.6, "linestyle": ""}
             axes.errorbar(row.tokens, 100 * right / n, yerr=bar, label=row.arm, **look)
         axes.set(title=name.partition(":")[0], xlabel="tokens an answer", ylabel="right answers, %")
         axes.spines[["top", "right"]].set_visible(False)
