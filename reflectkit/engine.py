@@ -427,6 +427,7 @@ async def _find_out(take: Take, backend: Backend) -> None:
     if take.ladder:
         take.ladder.continues = found.continues_prefix
         take.ladder.knobs = found.reasoning or frozenset()
+        take.ladder.caps_thinking = found.caps_thinking
 
 
 async def _gathered(ask: AsyncGenerator[Event, None]) -> list[Event]:

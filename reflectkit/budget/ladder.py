@@ -80,7 +80,7 @@ class Ladder:
     """One answer. ``prompt``: its tokens, at most; ``count`` gives a text's tokens.
 
     ``written`` tokens of completion were paid for so far (kept up by who sends).
-    ``continues`` and ``knobs``: what the backend can do, once it was found out.
+    ``continues``, ``knobs`` and ``caps_thinking``: what the backend can do, once it was found out.
     """
 
     request: Request
@@ -96,6 +96,7 @@ class Ladder:
     written: int = 0
     continues: bool = False
     knobs: frozenset[str] = frozenset()
+    caps_thinking: bool = False
     extended: int = 0
     #: faults that were seen for the first time
     lost: list[str] = field(default_factory=list)
@@ -193,16 +194,29 @@ class Ladder:
         yield FindOut()
         most = _ANSWER if room is None else room
         asking = replace(self._turn(), max_tokens=most)
-        ended: Ended
-        for part in [p for p in _QUIET if p in self.knobs][:1]:
-            answer = Asked(self.dialect, self.count, most)
-            quiet = replace(asking, reasoning=_QUIET[part])
-            ended = yield Send(quiet, answer, may_fail=True)
+        thinking = self._thinking_left
+        for quiet in (*self._quietly(asking, thinking), asking):
+            answer = Asked(self.dialect, self.count, most, thinking)
+            ended: Ended = yield Send(quiet, answer, may_fail=True)
             if ended.error is None:
                 return answer.answer
-        answer = Asked(self.dialect, self.count, most)
-        ended = yield Send(asking, answer, may_fail=True)
-        return "" if ended.error else answer.answer
+        return ""
+
+    @property
+    def _thinking_left(self) -> int | None:
+        """Tokens that may still be thought where the answer is asked for; None: any number."""
+        cap = self.allowance.caps.thinking
+        if cap is None:
+            return None
+        return max(0, cap + self.allowance.caps.grace - self.gate.meter.thinking)
+
+    def _quietly(self, asking: Request, thinking: int | None) -> list[Request]:
+        """The request with the server told to think no more, where it has a field for that."""
+        ways = dict(_QUIET)
+        if self.caps_thinking and not {"ignores_thinking", "refuses_thinking"} & self.trust.faults:
+            ways = {"tokens": ReasoningBudget(tokens=thinking or 0), **ways}
+        found = [replace(asking, reasoning=way) for part, way in ways.items() if part in self.knobs]
+        return found[:1]
 
     def _turn(self) -> Request:
         thought = neutralise(self.gate.meter.thought.strip(), self.dialect)

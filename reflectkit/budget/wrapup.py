@@ -12,9 +12,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from ..messages import Chunk
-from ..protocol import parse
+from ..protocol import Parser
 from ..protocol.render import marks
 from .gate import words_of
+from .meter import Caps, Meter, Tally, size
 
 if TYPE_CHECKING:
     from ..protocol import Dialect
@@ -100,28 +101,46 @@ class Continued:
 
 
 class Asked:
-    """The answer to a turn that asked for it: gathered, because it may think first."""
+    """The answer to a turn that asked for it: gathered, because it may think first.
 
-    def __init__(self, dialect: Dialect, count: Callable[[str], int], most: int) -> None:
+    It may have ``most`` tokens; ``thinking`` of them may be thinking (None: any). A server that
+    ignores its own cap is left when it has written twice as many.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        count: Callable[[str], int],
+        most: int,
+        thinking: int | None = None,
+    ) -> None:
         self._dialect = dialect
-        self._count, self._most = count, most
-        self._text = ""
-        self._checked = 0
+        self._parser = Parser(dialect)
+        self._apart = Tally(count)
+        self._allowed = thinking
+        cap = None if thinking is None else thinking + 1
+        self._meter = Meter(Caps(thinking=cap, eager=False, completion=2 * most), count)
         self.over = False
 
     def feed(self, chunk: Chunk) -> list[Chunk]:
         """Nothing goes on."""
-        self._text += chunk.text
-        if len(self._text) - self._checked > self._most:  # a server may ignore its cap
-            self._checked = len(self._text)
-            self.over = self._count(self._text) > 2 * self._most
+        if chunk.text:
+            self._meter.charge(self._parser.feed(chunk.text))
+        if chunk.reasoning:
+            self._apart.add(chunk.reasoning, size(chunk.reasoning))
+        self.over = self._meter.due() is not None or self._thinks_too_long
         return []
+
+    @property
+    def _thinks_too_long(self) -> bool:
+        allowed, apart = self._allowed, self._apart
+        return allowed is not None and apart.most > allowed and apart.tokens() > allowed
 
     @property
     def answer(self) -> str:
         """The answer, without any thinking and without tags; "" if there is none."""
         known = words_of(self._dialect)
-        text = parse(self._text, self._dialect).output
+        text = self._parser.transcript.output
         words = known.split(text, final=True)[0]
         return "".join(w for w in words if not known.delimits(w)).strip()
 

@@ -259,6 +259,11 @@ SECOND: dict[str, tuple[Any, str, str]] = {
     ),
     "says nothing": (lambda write: write(" "), "salvaged", "42"),
     "thinks again": (lambda write: write("<thinking>" + "more " * 50), "salvaged", "42"),
+    "thinks on beyond its cap": (
+        lambda write: write("<thinking>", *["more "] * 200, "</thinking><output>41</output>"),
+        "salvaged",
+        "42",
+    ),
     "refuses": (lambda write: refusal(400, "last turn must be the user's"), "salvaged", "42"),
     "breaks": (lambda write: write("4", "2").broken(2, "reset"), "salvaged", "42"),
 }
