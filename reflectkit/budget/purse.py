@@ -126,6 +126,21 @@ class Purse:
         twin._spent, twin._before, twin._share = self._spent, replace(self._spent), share
         return twin
 
+    @property
+    def tokens(self) -> int:
+        """What the whole call has spent, in tokens."""
+        return self._spent.tokens
+
+    @property
+    def money(self) -> int:
+        """The same in billionths of the currency."""
+        return self._spent.money
+
+    @property
+    def calls(self) -> int:
+        """The same in requests."""
+        return self._spent.calls
+
     def pay(self, usage: Usage, calls: int = 1) -> None:
         """A request was answered."""
         for spent in (self._spent, self._own):
@@ -142,7 +157,7 @@ class Purse:
         Fewer than one: it cannot be paid."""
         most = [n for a in self._accounts() if (n := a.completions(prompt)) is not None]
         calls = self.bounds.get("calls")
-        if calls is not None and self._spent.calls >= calls:
+        if calls is not None and self.calls >= calls:
             return 0
         return min(most, default=None)
 
@@ -210,7 +225,7 @@ class Purse:
                 scope=self.bounds.whose("prompt"),
                 hint="Shorten the messages, or raise prompt.",
             )
-        if calls is not None and self._spent.calls >= calls:
+        if calls is not None and self.calls >= calls:
             raise self._exceeded("calls", 0)
 
     def _room(self, prompt: int, max_tokens: int | None) -> tuple[int | None, str]:
@@ -244,7 +259,7 @@ class Purse:
     def _thinking(self, prompt: int, room: int | None, floor: int) -> tuple[int | None, str, bool]:
         """The cap on thinking, whose it is, and whether a second request can be paid."""
         calls = self.bounds.get("calls")
-        wraps = calls is None or self._spent.calls + 2 <= calls
+        wraps = calls is None or self.calls + 2 <= calls
         wraps = wraps and (not self._held or self._held.wraps)
         grace = self._grace(room)
         derived = [] if room is None else [(max(0, room - floor - grace), "output_floor")]
@@ -266,9 +281,9 @@ class Purse:
     def _exceeded(self, whose: str, room: int) -> BudgetExceeded:
         limit = whose.partition(" ")[0]
         spent = {
-            "total": self._spent.tokens,
-            "calls": self._spent.calls,
-            "money": self._spent.money / NANO,
+            "total": self.tokens,
+            "calls": self.calls,
+            "money": self.money / NANO,
         }
         return BudgetExceeded(
             f"There is no room for an answer within {limit}.",

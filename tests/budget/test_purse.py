@@ -247,3 +247,15 @@ def test_thinking_is_not_cut_where_no_wrap_up_is_held() -> None:
         None,
         400,
     )
+
+
+def test_attempts_side_by_side_share_what_is_left() -> None:
+    """Each has its share from the beginning, whoever is the first to spend."""
+    purse = Purse(merged([("call", Budget(total=1000))]))
+    purse.pay(Usage(prompt=50, completion=50))
+    twins = [purse.at(None, 3) for _ in range(3)]
+    assert [twin.completions(100) for twin in twins] == [200] * 3
+    twins[0].pay(Usage(prompt=100, completion=200))
+    assert [twin.completions(100) for twin in twins] == [-100, 200, 200]
+    assert purse.tokens == 400
+    assert purse.at(None).completions(0) == 600

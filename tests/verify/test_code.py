@@ -176,7 +176,7 @@ ATTACKS = {
     "link out": "import os\nos.symlink('/tmp', 'out')\nopen('out/reflectkit-was-here', 'w')",
     "remove outside": f"import os\nos.remove({__file__!r})",
     "list outside": "import os\nos.listdir('/')",
-    "read outside": f"open({__file__!r}).read()",
+    "read outside": "open('/etc/passwd').read()",  # not this file: it may stand where Python looks
     "fork": "import os\nwhile True: os.fork()",
     "spawn": "import subprocess\nsubprocess.run(['true'])",
     "shell": "import os\nos.system('true')",
