@@ -48,7 +48,7 @@ wheel: $(VENV)/.dev $(WHEEL_VENV)/.made  ## build the wheel and test it with the
 	$(WHEEL_VENV)/bin/python $(PIP) --force-reinstall --no-deps build/wheel/*.whl
 	cp -R $(BESIDE_WHEEL) build/wheel/run/
 	cd build/wheel/run && REFLECTKIT_TEST_INSTALLED=1 ../../../$(WHEEL_VENV)/bin/python -I -m pytest \
-		-m "not checkout" --ignore=tests/docs --ignore=tests/engines $(PYTEST_FLAGS)
+		-m "not checkout and not long" --ignore=tests/docs --ignore=tests/engines $(PYTEST_FLAGS)
 
 docs: $(VENV)/.dev  ## build the pages, run every code block and notebook
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict --site-dir build/site

@@ -16,6 +16,8 @@ from reflectkit.budget import ledger
 from reflectkit.budget.ledger import Account, Books, Granted, Holding, Order, Shelf, Use
 from reflectkit.ledgers.memory import MemoryShelf
 
+pytestmark = pytest.mark.long
+
 SCHEDULES = 100_000
 
 

@@ -12,6 +12,8 @@ from reflectkit.correction import GuardedReflection, Policy, SelfRevise, Vote
 from reflectkit.messages import Request
 from reflectkit.reply import Attempt
 
+pytestmark = pytest.mark.long
+
 ITEMS = 4_000
 #: Huang et al. 2023, GPT-3.5 on GSM8K, of all items: right at first, then broken, and mended.
 RIGHT, BROKEN, MENDED = 0.759, 0.088, 0.076

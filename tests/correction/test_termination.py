@@ -13,6 +13,8 @@ from reflectkit.correction.policy import Bound, Elsewhere
 from reflectkit.errors import BudgetExceeded
 from reflectkit.reply import Reply, Status, Verdict
 
+pytestmark = pytest.mark.long
+
 RUNS = 10_000
 MOST = 64
 WRONG = Verdict(ok=False, name="rule", feedback="It is wrong.")

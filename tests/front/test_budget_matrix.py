@@ -28,6 +28,8 @@ from reflectkit.testing import (
     refusal,
 )
 
+pytestmark = pytest.mark.long
+
 Fault = Literal["ignores", "eats", "hides", "drops", "refuses", "repeats", "no usage"]
 Wire = Literal["openai", "anthropic", "ollama"]
 CAP, GRACE, OUTPUT = 120, 8, 40

@@ -44,6 +44,8 @@ from reflectkit.correction import (
 from reflectkit.messages import Chunk
 from reflectkit.testing import ScriptedBackend
 
+pytestmark = pytest.mark.long
+
 SCENARIOS = 500
 
 

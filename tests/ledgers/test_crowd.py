@@ -19,6 +19,8 @@ from reflectkit.ledgers import Ledger, MemoryLedger
 from reflectkit.ledgers.hold import hold
 from servers_of_ledgers import RedisServer
 
+pytestmark = pytest.mark.long
+
 TOKENS = "tenant:acme/tokens/ever"
 
 

@@ -28,6 +28,8 @@ from reflectkit.ledgers import RedisLedger, SharedLedger, SQLiteLedger
 from reflectkit.ledgers.memory import MemoryShelf
 from servers_of_ledgers import RedisServer
 
+pytestmark = pytest.mark.long
+
 TTL = 40.0
 SCOPES = ("tenant:acme", "tenant:other/two", "global:all")
 #: 2026-02-27, shortly before midnight: days and a month begin soon
