@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, Final
 
-from .json_text import Fault, Machine, Repair, Rest
+from .json_text import DEEPEST, Fault, Machine, Repair, Rest
 
 __all__ = ["Found", "candidates", "located"]
 
@@ -56,11 +56,29 @@ def _whole(text: str) -> Found | None:
     if start >= end:
         return None
     try:
-        return Found(start=start, end=end, value=json.loads(text))
+        value = json.loads(text)
+        if not _is_too_deep(value, text):
+            return Found(start=start, end=end, value=value)
     except (ValueError, RecursionError):
-        found = _read(text, start, end)
+        pass
+    found = _read(text, start, end)
     complete = found is not None and found.fault is None and _blank(text, found.end) >= end
     return found if complete else None
+
+
+def _is_too_deep(value: Any, text: str) -> bool:
+    """More levels than are read here, whatever the interpreter's own limit is at the moment."""
+    if text.count("[") + text.count("{") <= DEEPEST:
+        return False
+    level = [value]
+    for _ in range(DEEPEST):
+        held = (item for box in level for item in (box.values() if _maps(box) else box))
+        level = [item for item in held if isinstance(item, dict | list)]
+    return bool(level)
+
+
+def _maps(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _blank(text: str, at: int) -> int:

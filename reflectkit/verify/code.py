@@ -297,6 +297,6 @@ def _line_span(output: str, number: int) -> tuple[int, int] | None:
 def _hidden(text: str, folder: str) -> str:
     """``text`` without the paths of this machine."""
     places = [os.path.realpath(folder), folder, sys.prefix, sys.base_prefix, str(_SCRIPT.parent)]
-    for place in sorted({*places, os.path.expanduser("~")}, key=len, reverse=True):
+    for place in sorted({*places, *sys.path, os.path.expanduser("~")}, key=len, reverse=True):
         text = text.replace(place, "...") if len(place) > 1 else text
     return text
