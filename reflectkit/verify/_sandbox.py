@@ -173,7 +173,7 @@ def told(error: BaseException, watched: set[int]) -> dict[str, Any]:
 
 def words(error: BaseException) -> str:
     try:
-        return str(error)[:500]
+        return str(error)[:4000]
     except BaseException:  # noqa: BLE001 - the code's own __str__
         return ""
 

@@ -162,6 +162,8 @@ class RunsTests:
         guards = Guards(**dict.fromkeys(report["guards"], True))
         if report["ok"]:
             return Verdict(ok=True, by="tool", name=self.name, value=guards)
+        # before anything is shortened: the beginning of a path could not be told any more
+        report = {**report, "message": _hidden(report["message"], folder)}
         line = answer.line_in_output(report.get("line", 0))
         start, end = in_source(draft, _line_span(draft.output, line))
         return Verdict(
