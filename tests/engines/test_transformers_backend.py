@@ -138,7 +138,7 @@ class TestSameAnswers:
             reply = await reflectkit.Client(backend).ask(QUESTIONS[0])
         assert (reply.mode, reply.output.strip()) == ("trained", "28")
         assert len(reply.reflections) == 2
-        assert reply.usage == Usage(prompt=48, completion=50, thinking=43)
+        assert reply.usage == Usage(prompt=48, completion=50, thinking=43, reflections=11)
         assert reply.transcript.issues == ()
 
 
