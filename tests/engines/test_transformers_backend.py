@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import inspect
 import random
 import threading
 import time
@@ -679,8 +680,10 @@ class Faulty(torch.nn.Module):
         fault = (prompts or self.faults or [None]).pop(0)
         if fault is not None:
             raise fault
-        given |= {"past_key_values": past_key_values, "position_ids": position_ids}
-        return self._inner[0](input_ids=input_ids, **given)
+        model = self._inner[0]
+        new = "cache" in inspect.signature(model.forward).parameters
+        given |= {"cache" if new else "past_key_values": past_key_values}
+        return model(input_ids=input_ids, position_ids=position_ids, **given)
 
 
 class TestSettings:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import random
 from pathlib import Path
 from typing import Any
@@ -157,7 +158,9 @@ async def test_attention_without_a_mask_would_be_seen(build: tuple[Any, Any, boo
             attention_mask: Any = None,
             **given: Any,
         ) -> Any:
-            return model(position_ids=position_ids, past_key_values=past_key_values, **given)
+            new = "cache" in inspect.signature(model.forward).parameters
+            state = {"cache" if new else "past_key_values": past_key_values}
+            return model(position_ids=position_ids, **state, **given)
 
     async with TransformersBackend((Careless(), tokenizer)) as backend:
         assert [await text(backend, r) for r in asked] == expected
