@@ -57,7 +57,7 @@ FLOORS = (
             "sync",
         ),
     ),
-    Floor("tools", ("testing", "compare", "tuning", "probe", "cli", "__main__")),
+    Floor("tools", ("testing", "comparison", "tuning", "probe", "cli", "__main__")),
 )
 
 #: What a room may see of another, where that is less than all of it.
