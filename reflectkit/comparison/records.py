@@ -25,8 +25,8 @@ __all__ = [
 ]
 
 #: ``incomplete``: no whole output came. ``ungraded``: the grader could not tell (it crashed, or a
-#: judge contradicted itself). ``failed``: no answer came, because of an error. Only ``right`` counts
-#: as right; the others are told apart.
+#: judge contradicted itself). ``failed``: no answer came, because of an error. Only ``right``
+#: counts as right; the others are told apart.
 Outcome = Literal["right", "wrong", "incomplete", "ungraded", "failed"]
 #: What a reflection says of what stands before it: all is well, or something is wrong.
 Claim = Literal["ok", "flagged", "unclear"]
