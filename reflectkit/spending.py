@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .models.prices import Price
     from .options import Settings
 
-__all__ = ["Books", "Clock", "OutOfTime", "Spending", "spending", "warn_of"]
+__all__ = ["Books", "Clock", "OutOfTime", "Spending", "price_of", "spending", "warn_of"]
 
 #: tokens of completion that are reserved for a request without any limit on its answer
 _USUAL: Final = 4096
@@ -103,10 +103,7 @@ def _counter(model: str, limited: bool) -> Counter:
 
 
 def _price(settings: Settings, model: str, bounds: Bounds, scopes: Sequence[Scope]) -> Price | None:
-    from .models.prices import Price, price_for
-
-    prices = settings.prices
-    found = prices if isinstance(prices, Price) else price_for(model, prices)
+    found = price_of(settings, model)
     counts = bounds.get("money") is not None or any(
         limit.unit == "money" for scope in scopes for limit in scope.limits
     )
@@ -116,6 +113,14 @@ def _price(settings: Settings, model: str, bounds: Bounds, scopes: Sequence[Scop
             hint="Pass prices=Price(prompt=..., completion=...), for a million tokens each.",
         )
     return found
+
+
+def price_of(settings: Settings, model: str) -> Price | None:
+    """What the model's tokens cost, as far as anybody knows."""
+    from .models.prices import Price, price_for
+
+    prices = settings.prices
+    return prices if isinstance(prices, Price) else price_for(model, prices)
 
 
 class Clock:

@@ -93,10 +93,13 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One section of the answer, for the drill-down. ``parent``: index of the one it stands in."""
+    """One section of the answer, for the drill-down. ``parent``: index of the one it stands in;
+    ``start`` and ``end``: its place in the record's ``source``, markup included."""
 
     kind: str
     text: str
+    start: int = 0
+    end: int = 0
     closed: bool = True
     parent: int | None = None
 
@@ -106,14 +109,17 @@ class Phase:
     """The answer that stood at one point of the way.
 
     ``value``: what was read ("" if no answer was stated there, with ``right`` None). ``says``: for
-    a reflection, its claim about what stood before it. ``confidence``: from 0 to 1, where the model
-    stated one. ``text``: the reflection's own words. ``part``: index of its section.
+    a reflection, its claim about what stood before it. ``before``: whether that was right; None
+    means what ``right`` of the phase before says (a model that checks each step has it judged step
+    by step, and then the draft is right if all of them were). ``confidence``: from 0 to 1, where
+    the model stated one. ``text``: the reflection's own words. ``part``: index of its section.
     """
 
     kind: PhaseKind
     value: str = ""
     right: bool | None = None
     says: Claim | None = None
+    before: bool | None = None
     confidence: float | None = None
     text: str = ""
     part: int | None = None
@@ -124,7 +130,8 @@ class Record:
     """One answer: a problem, through an arm, for the ``repeat``-th time (from 0).
 
     ``seconds``: from the request to the end; ``first_output``: to the first character of output
-    (None: there was none). ``cost``: in the currency of the price table, None if no price is known.
+    (None: there was none). ``source``: all that the model wrote, as it came. ``cost``: in the
+    currency of the price table, None if no price is known.
     ``calls``: requests sent. ``status``, ``stopped_by``, ``ending``: as the reply has them.
     ``error``: what went wrong, where the outcome is "failed". ``phases``: first the draft, last the
     final answer.
@@ -138,6 +145,7 @@ class Record:
     value: str = ""
     note: str = ""
     output: str = field(default="", repr=False)
+    source: str = field(default="", repr=False)
     parts: tuple[Part, ...] = field(default=(), repr=False)
     phases: tuple[Phase, ...] = field(default=(), repr=False)
     tokens: Tokens = field(default_factory=Tokens)
@@ -150,6 +158,8 @@ class Record:
     status: str = "unverified"
     stopped_by: str = ""
     model: str = ""
+    mode: str = ""
+    dialect: str = ""
     error: str = ""
 
     @property
