@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from ..errors import BackendError, ReflectKitError
 from ..events import SectionDelta
 from ..reply import ANSWERED
-from ..protocol.dialects import find_dialect
+from ..protocol.dialects import DIALECTS
 from .meters.claims import claim_of
 from .records import Grade, Part, Phase, Problem, Record, Tokens
 
 if TYPE_CHECKING:
     from ..client import Client
+    from ..events import Kind
     from ..messages import Usage
     from ..models.prices import Price
     from ..reply import Reply, Section
@@ -92,9 +93,7 @@ async def graded(record: Record, problem: Problem, grading: Grading) -> Record:
     if not grade.note:
         grade = await _grade(grading, problem, record.output)
     phases = await _phases(record, problem, grading, grade)
-    return replace(
-        record, outcome=grade.outcome, value=grade.value, note=grade.note, phases=phases
-    )
+    return replace(record, outcome=grade.outcome, value=grade.value, note=grade.note, phases=phases)
 
 
 def _missing(record: Record) -> str:
@@ -253,8 +252,14 @@ def _between(record: Record, reflections: Sequence[Part]) -> list[str]:
     end = min((e for e in ends if e >= reflections[-1].end), default=len(record.source))
     starts = [0, *(p.end for p in reflections)]
     stops = [*(p.start for p in reflections), end]
-    marks = find_dialect(record.dialect).sections["thinking"]
     texts = [record.source[a:b] for a, b in zip(starts, stops, strict=True)]
-    for mark in (*marks.open, *marks.close):
+    for mark in marks_of(record.dialect, "thinking"):
         texts = [text.replace(mark, "") for text in texts]
     return texts
+
+
+def marks_of(dialect: str, kind: Kind) -> tuple[str, ...]:
+    """How a dialect opens and closes a section; nothing for one that is not known by its name."""
+    known = DIALECTS.get(dialect)
+    marks = known.sections.get(kind) if known else None
+    return (*marks.open, *marks.close) if marks else ()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..messages import Request
     from ..options import Options
     from ..reply import Attempt
+    from .probing import Probe
 
 __all__ = ["Arm", "ArmKind", "Continued", "EqualTokens", "arms_of", "equal_tokens"]
 
@@ -50,6 +51,7 @@ class Arm:
     scope: Scope | None = None
     kind: ArmKind | None = None
     like: str = ""
+    probe: Probe | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         if not self.name.strip() or not self.name.isprintable():
@@ -87,8 +89,7 @@ def _arm(name: str, given: Any) -> Arm:
         raise ConfigurationError(
             f"A {type(given).__name__} is no arm.", hint="Pass a Client, or Arm(name=, client=)."
         )
-    settings = given.settings
-    return Arm(name=name or f"{settings.model or 'model'}, {settings.mode}", client=given)
+    return Arm(name=name or repr(given), client=given)
 
 
 def equal_tokens(arms: Sequence[Arm], kinds: Mapping[str, ArmKind]) -> Arm | None:
