@@ -17,6 +17,7 @@ from .messages import Message, Request
 from .modes import Setup, setup
 from .options import Connecting, Options, Settings, changed
 from .protocol import neutralise
+from .protocol.dialects import find_dialect
 from .spending import Spending, price_of, spending
 from .stream import ReplyStream
 
@@ -242,6 +243,7 @@ class Client:
             asked=at_the_end(messages, said) if said else messages,
             verifiers=verifiers,
             patience=settings.patience,
+            reserve=settings.reserve,
             backend=backend,
             policy=policy_of(settings, verifiers),
             spending=spending,

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import BackendError, ReflectKitError
 from ..events import SectionDelta
-from ..reply import ANSWERED
 from ..protocol.dialects import DIALECTS
+from ..reply import ANSWERED
 from .meters.claims import claim_of
 from .records import Grade, Part, Phase, Problem, Record, Tokens
 

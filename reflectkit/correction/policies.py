@@ -84,6 +84,10 @@ class Redraw(_Looping):
 
     temperature: float | None = _FREELY
 
+    def bound(self, request: Request, /) -> Bound:
+        """What it may cost at most: no retry's prompt is longer than the first."""
+        return replace(_Looping.bound(self, request), added=0)
+
     def flow(self, request: Request, /) -> Flow:
         """See ``Policy``."""
         return _loop(
