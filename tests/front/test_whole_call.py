@@ -78,7 +78,7 @@ async def test_what_has_no_room_for_all_of_it_is_refused_before_anything_is_sent
 
 async def test_two_loops_take_turns_where_there_is_room_for_one() -> None:
     async with Client(temperature=0.0, verify=no, counter=LearnedCounter()) as client:
-        acme = tenant(round(1.5 * await need(client)), shortage="wait")
+        acme = tenant(round(1.9 * await need(client)), shortage="wait")
         replies = await asyncio.gather(
             *(client.ask(QUESTION, scopes=[acme], **ASKED) for _ in range(2))
         )
