@@ -106,6 +106,8 @@ class Client:
     rejected (default: three times if there are verifiers), with ``correction.Correct`` where no
     ``policy`` says otherwise; without verifiers, and from three attempts on, the first answer stays
     unless two independent ones agree on another (``correction.GuardedReflection``).
+    ``reserve``: whether scopes hold what one attempt may take, before each (``attempt``), or what
+    all of them may, before the first (``call``; needs ``max_tokens`` and a policy with a bound).
     ``output_type``: a pydantic model, another type or a JSON schema that the answer's JSON must
     fit; ``reply.value`` is the object.
 
