@@ -14,7 +14,8 @@ class Stage:
 
     The learning rate holds and then falls to nothing over the last share `decay` of a schedule;
     a schedule of `whole` tokens may span several stages, `before` of them in earlier ones.
-    `peak` scales the learning rate. With `own_errors`, planted results are partly what the model itself would wrongly write.
+    `peak` scales the learning rate. With `own_errors`, planted results are partly what the model
+    itself would wrongly write.
     """
 
     name: str

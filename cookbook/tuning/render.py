@@ -11,9 +11,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from arithmetic import Expression, Step, apply, steps
-from problems import Problem
-from words import PLACES
+from reflectkit.comparison.heldout.arithmetic import Expression, Step, apply, steps
+from reflectkit.comparison.heldout.problems import Problem
+from reflectkit.comparison.heldout.words import PLACES
 
 SHARP = 2.0
 OWN_ERRORS: dict[str, list[int]] = {}  # what a model itself would wrongly write, by step

@@ -59,8 +59,8 @@ class Store:
             return None
         if found[0] != of:
             raise ConfigurationError(
-                f"{self.path or 'The store'} has an answer of arm {key[1]!r} to problem {key[0]!r}, "
-                "and that arm or that problem has changed since.",
+                f"{self.path or 'The store'} has an answer of arm {key[1]!r} to problem "
+                f"{key[0]!r}, and that arm or that problem has changed since.",
                 hint="Name another store, or call the changed arm something else.",
             )
         return found[1]
