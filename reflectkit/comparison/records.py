@@ -41,15 +41,17 @@ class Problem:
     """One item. ``id`` is unique within a comparison.
 
     ``gold``: what the right answer is, as its grader wants it: a text, a number, tests, a list of
-    instructions. ``task``: the benchmark or part that it is counted under. ``cluster``: problems
-    with the same key hang together (one text, several questions), and are drawn together by the
-    bootstrap; "" stands for the problem itself. ``choices``: those of a multiple-choice question,
-    in the order in which the prompt shows them. ``data``: what else its source says.
+    instructions. ``grader``: the name of that grader, such as "numeric". ``task``: the benchmark or
+    part that it is counted under. ``cluster``: problems with the same key hang together (one text,
+    several questions), and are drawn together by the bootstrap; "" stands for the problem itself.
+    ``choices``: those of a multiple-choice question, in the order in which the prompt shows them.
+    ``data``: what else its source says.
     """
 
     id: str
     prompt: str
     gold: Any = None
+    grader: str = "value"
     task: str = ""
     cluster: str = ""
     choices: tuple[str, ...] = ()
