@@ -221,6 +221,8 @@ async def _reflections(record: Record, judge: _Judge) -> list[Phase]:
         so_far += f"{part.text}\n{after}"
         value, right = await judge.stated(so_far)
         says, confidence = claim_of(part.text)
+        if before is not None:
+            right = _after(judge, after) if says == "flagged" else before
         phases.append(
             Phase(
                 kind="reflection",
@@ -235,6 +237,12 @@ async def _reflections(record: Record, judge: _Judge) -> list[Phase]:
         )
     steps = [p.before for p in phases[1:] if p.before is not None]
     return [replace(phases[0], right=all(steps)), *phases[1:]] if steps else phases
+
+
+def _after(judge: _Judge, after: str) -> bool | None:
+    """Whether the step is right that a model wrote instead of the one that it found fault with."""
+    line = next((line for line in after.splitlines() if line.strip()), "")
+    return judge.step(line)
 
 
 def _nested(part: Part, parts: Sequence[Part]) -> bool:

@@ -48,6 +48,10 @@ class Draws:
         counts = numpy.bincount(drawn.ravel(), minlength=rows * n)
         return counts.reshape(rows, n).astype(float)
 
+    def quiet(self) -> Any:
+        """A context in which dividing by nothing gives what is not defined, without a warning."""
+        return self._numpy.errstate(divide="ignore", invalid="ignore")
+
     def interval(self, values: Any, level: float = 0.95) -> tuple[float, float] | None:
         """The percentile interval of a figure's draws; those that are not defined are left out, and
         where they are more than a twentieth there is none."""

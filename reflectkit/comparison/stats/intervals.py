@@ -34,8 +34,9 @@ def z_of(level: float) -> float:
     return NormalDist().inv_cdf((1 + level) / 2)
 
 
-def wilson(part: int, whole: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval of a share; the whole range where there is nothing."""
+def wilson(part: float, whole: float, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's interval of a share; the whole range where there is nothing. Observations that are
+    worth less than independent ones need not be a whole number."""
     if not whole:
         return 0.0, 1.0
     z = z_of(level)
