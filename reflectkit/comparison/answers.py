@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from ..errors import BackendError, ReflectKitError
 from ..events import SectionDelta
 from ..protocol.dialects import DIALECTS
+from ..protocol.render import marks
 from ..reply import ANSWERED
 from .meters.claims import claim_of
 from .records import Grade, Part, Phase, Problem, Record, Tokens
@@ -269,5 +270,4 @@ def _between(record: Record, reflections: Sequence[Part]) -> list[str]:
 def marks_of(dialect: str, kind: Kind) -> tuple[str, ...]:
     """How a dialect opens and closes a section; nothing for one that is not known by its name."""
     known = DIALECTS.get(dialect)
-    marks = known.sections.get(kind) if known else None
-    return (*marks.open, *marks.close) if marks else ()
+    return tuple(mark for mark in marks(kind, known) if mark) if known else ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
 
 from ..correction import conclude
 from ..correction.feedback import fresh
@@ -47,7 +47,7 @@ class Arm:
 
     name: str
     client: Client
-    options: Options = field(default_factory=lambda: Options())
+    options: Options = field(default_factory=lambda: cast("Options", {}))
     scope: Scope | None = None
     kind: ArmKind | None = None
     like: str = ""

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
+from ..protocol.closing import closing
 from ..protocol.dialects import DIALECTS
 from .arms import Arm, Continued
 
@@ -83,11 +84,10 @@ def _reflections(record: Record) -> Sequence[Part]:
 
 def _closing(record: Record) -> str | None:
     """The markup from thinking to output, in the record's dialect; None where it has none."""
-    sections = DIALECTS[record.dialect].sections if record.dialect in DIALECTS else {}
-    thinking, output = sections.get("thinking"), sections.get("output")
-    if thinking is None:
+    dialect = DIALECTS.get(record.dialect)
+    if dialect is None or "thinking" not in dialect.sections:
         return None
-    return f"{thinking.close[0]}\n{output.open[0] if output else ''}"
+    return closing(dialect, ["thinking"])
 
 
 def _forged(text: str, value: str, rng: random.Random) -> str:

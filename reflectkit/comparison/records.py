@@ -110,13 +110,13 @@ class Part:
 class Phase:
     """The answer that stood at one point of the way.
 
-    ``value``: what was read ("" if no answer was stated there, with ``right`` None). ``right``: of a
-    reflection, whether what stands after it is right: the answer, or the step that it was about.
-    ``says``: for
-    a reflection, its claim about what stood before it. ``before``: whether that was right; None
-    means what ``right`` of the phase before says (a model that checks each step has it judged step
-    by step, and then the draft is right if all of them were). ``confidence``: from 0 to 1, where
-    the model stated one. ``text``: the reflection's own words. ``part``: index of its section.
+    ``value``: what was read ("" if no answer was stated there, with ``right`` None). ``right``: of
+    a reflection, whether what stands after it is right: the answer, or the step that it was about.
+    ``says``: for a reflection, its claim about what stood before it. ``before``: whether that was
+    right; None means what ``right`` of the phase before says (a model that checks each step has it
+    judged step by step, and then the draft is right if all of them were). ``confidence``: from 0 to
+    1, where the model stated one. ``text``: the reflection's own words. ``part``: index of its
+    section.
     """
 
     kind: PhaseKind

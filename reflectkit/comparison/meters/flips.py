@@ -19,6 +19,8 @@ __all__ = ["KINDS", "Flips", "ReflectionKind", "flips", "kind_of", "reflection_k
 #: fault and nothing comes of it, or says nothing.
 ReflectionKind = Literal["confirm", "correct", "harmful", "empty"]
 KINDS: Final = get_args(ReflectionKind)
+#: Reflections of one answer that are followed one by one.
+_MOST: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +40,8 @@ class Flips:
 
 
 def flips(table: Table, arm: str) -> list[Flips]:
-    """From the draft to the final answer, and to what stood after each reflection or attempt on the
-    way, as far as both could be read."""
+    """From the draft to the final answer, and to what stood after each of the first reflections, as
+    far as both could be read. The draft of a correction loop is its first attempt."""
     records = table.records(arm)
     ways: dict[str, list[tuple[bool, bool, Hashable]]] = {}
     for record in records:
@@ -56,12 +58,11 @@ def turns(record: Record) -> Iterable[tuple[str, bool, bool]]:
     final = record.phases[-1]
     if final.right is not None:
         yield "draft to final", draft.right, final.right
-    seen: Counter[str] = Counter()
-    for phase in record.phases[1:-1]:
-        seen[phase.kind] += 1
-        stepwise = any(p.before is not None for p in record.phases)
-        if phase.right is not None and not stepwise:
-            yield f"draft to {phase.kind} {seen[phase.kind]}", draft.right, phase.right
+    if any(p.before is not None for p in record.phases):
+        return  # what stands after such a reflection is a step, and no answer
+    for number, phase in enumerate(record.reflections[:_MOST], 1):
+        if phase.right is not None:
+            yield f"draft to reflection {number}", draft.right, phase.right
 
 
 def _counted(name: str, found: Sequence[tuple[bool, bool, Hashable]]) -> Flips:
