@@ -89,8 +89,13 @@ async def plan(
     """
     grading = marking(grade)
     design = await _designed(problems, arms, grading, repeats, seed, equal_tokens, probe)
-    with Store(store if store is not None and os.path.exists(store) else None) as kept:
+    with Store(_there(store)) as kept:
         return planned(design, kept, concurrency)
+
+
+def _there(store: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+    """A plan makes no file."""
+    return store if store is not None and os.path.exists(store) else None
 
 
 def report_of(
