@@ -14,12 +14,15 @@ from .answers import Asking, Grading, answer, graded
 from .arms import Arm, EqualTokens
 from .design import Design, seed_of
 from .records import Problem, Record
+from .stats.clustered import clustered_mean
 from .store import Store
 
 __all__ = ["Progress", "run"]
 
 #: Failures in a row after which an arm's server counts as broken.
 _GIVE_UP: Final = 20
+#: Arms of which a line of progress speaks.
+_SHOWN: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +41,43 @@ class Progress:
     def left(self) -> float | None:
         """Seconds until the end, going by this run's own speed."""
         return self.seconds / self.asked * (self.total - self.done) if self.asked else None
+
+    def __str__(self) -> str:
+        """How many, how right each arm is so far, what the last arm differs from the first by, and
+        how long it will take."""
+        return " · ".join(part for part in self._parts() if part)
+
+    def _parts(self) -> list[str]:
+        counts: dict[str, list[int]] = {}
+        for record in self.records:
+            found = counts.setdefault(record.arm, [0, 0])
+            found[0] += record.right
+            found[1] += 1
+        shares = [f"{arm} {100 * right / n:.0f} %" for arm, (right, n) in counts.items()]
+        left = "" if self.left is None else f"{_clock(self.left)} left"
+        return [f"{self.done}/{self.total}", *shares[:_SHOWN], self._difference(list(counts)), left]
+
+    def _difference(self, arms: Sequence[str]) -> str:
+        """Of the arms that are shown, the last against the first, on what both have answered."""
+        if len(arms) < 2:
+            return ""
+        first, last = arms[0], arms[min(len(arms), _SHOWN) - 1]
+        rows: dict[str, dict[str, list[bool]]] = {}
+        for record in self.records:
+            rows.setdefault(record.problem, {}).setdefault(record.arm, []).append(record.right)
+        both = [row for row in rows.values() if first in row and last in row]
+        if len(both) < 2:
+            return ""
+        each = [sum(r[last]) / len(r[last]) - sum(r[first]) / len(r[first]) for r in both]
+        found = clustered_mean(each)
+        low, high = 100 * found.low, 100 * found.high
+        return f"{last} - {first} {100 * found.value:+.1f} [{low:+.1f}, {high:+.1f}]"
+
+
+def _clock(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 class _Run:

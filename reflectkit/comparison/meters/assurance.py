@@ -33,8 +33,9 @@ class Assurance:
     ``hits``: finds fault with what is wrong. ``missed_and_final``: of all answers with a
     reflection, those whose last one said ok and that are wrong. ``balanced``: the mean of hits and
     of right things left alone. ``stated``: how many answers state a confidence; without one, ok
-    counts as 1, flagged as 0 and all else as 0.5. ``brier``, ``calibration``: the mean squared
-    error of confidence, and the mean distance from the share of right ones (ECE, ten bins).
+    counts as 1, a fault that was found and left as 0, and all else as 0.5. ``brier``,
+    ``calibration``: the mean squared error of confidence, and the mean distance from the share of
+    right ones (ECE, ten bins).
     ``auroc``: the chance that a right answer has more confidence than a wrong one. ``coverage``:
     points (share of answers kept, share of wrong ones among them), the surest first.
     """
@@ -100,7 +101,12 @@ def _sure(record: Record) -> float:
     stated = [p.confidence for p in record.phases if p.confidence is not None]
     if stated:
         return stated[-1]
-    return _SURE[record.reflections[-1].says if record.reflections else None]
+    if not record.reflections:
+        return _SURE[None]
+    before, last = record.phases[-3], record.phases[-2]
+    if last.says == "flagged" and before.value != last.value:
+        return _SURE[None]  # the fault that it found was with another answer than its last
+    return _SURE[last.says]
 
 
 def _mean(values: Sequence[float]) -> float | None:

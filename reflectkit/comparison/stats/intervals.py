@@ -43,7 +43,7 @@ def wilson(part: float, whole: float, level: float = 0.95) -> tuple[float, float
     p, square = part / whole, z * z
     middle = (p + square / (2 * whole)) / (1 + square / whole)
     half = z * sqrt(p * (1 - p) / whole + square / (4 * whole**2)) / (1 + square / whole)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    return (middle - half if part > 0 else 0.0), (middle + half if part < whole else 1.0)
 
 
 def paired_difference(

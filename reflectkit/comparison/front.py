@@ -10,7 +10,7 @@ from ..errors import ConfigurationError
 from .arms import Arm, arms_of
 from .design import Design, designed
 from .grading import marking
-from .plan import Plan, planned
+from .planning import Plan, planned
 from .records import Problem, Record
 from .report import Report, facts_of, summarised
 from .run import Progress, run
