@@ -107,12 +107,12 @@ def _failed(report: Report) -> int:
 
 
 def _show(report: Report, options: Namespace) -> None:
-    from ..comparison.report import markdown, write
+    from ..comparison.report import as_markdown, write
 
     if options.json:
         print(report.to_json())
     else:
-        print("\n".join(printable(line) for line in markdown(report).split("\n")))
+        print("\n".join(printable(line) for line in as_markdown(report).split("\n")))
     if options.out:
         for path in write(report, options.out):
             print(f"wrote {path}", file=sys.stderr)
