@@ -106,6 +106,7 @@ def _forged(text: str, value: str, rng: random.Random) -> str:
 
 def _wrong_number(text: str, rng: random.Random) -> str:
     by = rng.choice((-10, -2, -1, 1, 2, 10))
+    by = abs(by) if 0 <= float(text) < -by else by  # a count does not fall below nothing
     if "." in text:
         digits = len(text.partition(".")[2])
         return f"{float(text) + by * 10**-digits:.{digits}f}"

@@ -95,6 +95,7 @@
     }
     summary.append(make("span", "asked", item.prompt.slice(0, 160)), make("span", "task", item.task), dots);
     details.append(summary);
+    details.id = `problem-${item.id}`;
     details.addEventListener("toggle", () => details.open && open(details, item));
     return details;
   };
@@ -111,5 +112,15 @@
     control.addEventListener("input", () => { page = 0; draw(); });
   document.getElementById("back").addEventListener("click", () => { page -= 1; draw(); });
   document.getElementById("on").addEventListener("click", () => { page += 1; draw(); });
+  // a problem's own address: report.html#problem-ID
+  const wanted = decodeURIComponent(location.hash.replace(/^#problem-/, ""));
+  const place = data.findIndex((item) => item.id === wanted);
+  page = Math.max(0, Math.floor(place / PAGE));
   draw();
+  const there = place < 0 ? null : document.getElementById(`problem-${wanted}`);
+  if (there) {
+    there.open = true;
+    open(there, data[place]);
+    there.scrollIntoView();
+  }
 })();

@@ -118,7 +118,8 @@ def _table(lines: list[str]) -> str:
     head, _, *rows = (_cells(line) for line in lines)
     top = "".join(f'<th scope="col">{escape(c)}</th>' for c in head)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return f'<div class="scroll"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    inner = f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
+    return f'<div class="scroll"><table>{inner}</table></div>'
 
 
 def _cell(text: str) -> str:
