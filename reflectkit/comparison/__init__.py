@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .design import Design
     from .front import compare, plan, report_of
     from .planning import ArmPlan, Plan
-    from .records import Grade, Grader, Phase, Problem, Record, Tokens
+    from .records import Grade, Grader, Part, Phase, Problem, Record, Tokens
     from .report import Report
     from .run import Progress
     from .store import Store, read_records
@@ -26,6 +26,7 @@ __all__ = [
     "EqualTokens",
     "Grade",
     "Grader",
+    "Part",
     "Phase",
     "Plan",
     "Problem",
@@ -54,7 +55,7 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "meters": ("meters",),
     "planning": ("ArmPlan", "Plan"),
     "problems": ("problems",),
-    "records": ("Grade", "Grader", "Phase", "Problem", "Record", "Tokens"),
+    "records": ("Grade", "Grader", "Part", "Phase", "Problem", "Record", "Tokens"),
     "report": ("Report", "report"),
     "run": ("Progress",),
     "stats": ("stats",),

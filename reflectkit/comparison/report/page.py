@@ -73,8 +73,11 @@ def _hash(text: str) -> str:
 
 
 def _data(report: Report) -> str:
-    """JSON that cannot end the element that it stands in."""
-    text = json.dumps([asdict(item) for item in report.items], separators=(",", ":"))
+    """JSON that cannot end the element that it stands in. Halves of characters are marked: a page
+    cannot hold them."""
+    items = [asdict(item) for item in report.items]
+    text = json.dumps(items, separators=(",", ":"), ensure_ascii=False)
+    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text.replace("<", "\\u003c").replace("&", "\\u0026")
 
 

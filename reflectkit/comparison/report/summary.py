@@ -84,7 +84,7 @@ def summarised(
     """The report of some records. ``items``: how many problems it shows one by one (None: all)."""
     table = Table(records, facts.problems)
     names = [n for n in facts.kinds if n in table.arms and facts.kinds[n] != "probe"]
-    order = table.common(*names)
+    order = table.common(*names) if names else []
     baseline = next((n for n in names if facts.kinds[n] == "plain"), names[0]) if names else ""
     arms = _arms(table, names, baseline, order, facts, draws)
     pairs = _pairs(table, names, baseline, facts)
