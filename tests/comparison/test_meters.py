@@ -80,6 +80,7 @@ def worlds(n: int) -> Iterator[tuple[random.Random, list[Problem]]]:
 # --- planted rates
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("planted", [0.0, 0.1, 0.4, 0.8])
 def test_false_assurance_is_recovered(planted: float) -> None:
     """Within its 95 % interval in at least 93 of 100 trials."""
@@ -95,6 +96,7 @@ def test_false_assurance_is_recovered(planted: float) -> None:
     assert inside / TRIALS >= 0.93
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("planted", [0.0, 0.05, 0.15, 0.3])
 def test_staged_errors_are_recovered(planted: float) -> None:
     """Of a model that makes, and mends, mistakes on problems that it can solve."""

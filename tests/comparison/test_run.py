@@ -169,6 +169,7 @@ asyncio.run(main())
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(os.name != "posix", reason="no SIGKILL")
 def test_killed_at_any_moment_it_comes_to_the_same_report(tmp_path: Path) -> None:
     """Twenty times killed by SIGKILL, with nothing lost but what was under way."""

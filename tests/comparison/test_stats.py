@@ -9,7 +9,7 @@ from math import inf, sqrt
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats as scipy_stats
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
@@ -75,6 +75,7 @@ def test_wilson_is_statsmodels(part: int, whole: int) -> None:
     assert wilson(part, whole) == pytest.approx(reference, abs=CLOSE)
 
 
+@settings(max_examples=25, deadline=None)  # statsmodels takes its time
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=20))
 def test_holm_is_statsmodels(ps: list[float]) -> None:
     assert holm(ps) == pytest.approx(list(multipletests(ps, method="holm")[1]), abs=CLOSE)
