@@ -85,13 +85,13 @@ clean:  ## remove the environments and everything built
 
 # One environment for people: the package from this folder, with the embedded model's engine.
 $(VENV)/.installed: pyproject.toml Makefile | $(VENV)/.made
-	@echo "Installing reflectkit[local] into $(VENV) ..."
-	@$(PY) $(PIP) --editable ".[local]"
+	@echo "Installing reflectkit[local,compare] into $(VENV) ..."
+	@$(PY) $(PIP) --editable ".[local,compare]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
 	@command -v redis-server >/dev/null || { $(call SYSTEM,redis-server,$(NO_REDIS)); }
-	@$(foreach name,$(BROWSERS),command -v $(name) >/dev/null ||) { $(call SYSTEM,chromium,$(NO_BROWSER)); } || true
+	@$(foreach name,$(BROWSERS),command -v $(name) >/dev/null ||) { $(call WISHED,chromium,$(NO_BROWSER)); }
 	@echo "Installing the developers' tools into $(VENV) ..."
 	@$(PY) $(PIP) --upgrade "pip>=25.1,<27"
 	@$(PY) $(PIP) --group dev
@@ -121,12 +121,17 @@ $(BENCH_VENV)/.installed: benchmarks/requirements.txt Makefile | $(BENCH_VENV)/.
 
 # Installs what a bare Debian lacks, or says what that is. $(1): its packages, $(2): the complaint.
 define SYSTEM
+	$(call WISHED,$(1),$(2),exit 1;)
+endef
+
+# The same for what can be done without.
+define WISHED
 	if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 		echo "Installing the system's $(1) ..."; \
 		apt-get update -qq && apt-get install -qq -y --no-install-recommends $(1) >/dev/null; \
 	else \
 		echo "$(2)"; \
-		echo "On Debian and Ubuntu: apt install $(1)"; false; \
+		echo "On Debian and Ubuntu: apt install $(1)"; $(3) \
 	fi
 endef
 

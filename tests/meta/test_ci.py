@@ -16,7 +16,7 @@ SCRIPT = ROOT / ".ci" / "run"
 
 STAGES = {
     "lint": ["ruff check .", "ruff format --check .", "mypy"],
-    "unit": ["-m pytest --ignore=tests/docs --ignore=tests/engines"],
+    "unit": ["-m pytest -n 2 --dist loadfile --ignore=tests/docs --ignore=tests/engines"],
     "wheel": ["pip wheel", "REFLECTKIT_TEST_INSTALLED=1"],
     "docs": ["mkdocs build", "-m pytest tests/docs"],
     "engines": ["-m pytest tests/engines"],
