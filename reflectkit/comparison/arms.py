@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, Literal, cast, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast, get_args
 
 from ..correction import conclude
 from ..correction.feedback import fresh
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from ..messages import Request
     from ..options import Options
     from ..reply import Attempt
-    from .probing import Probe
+    from .records import Problem, Record
 
-__all__ = ["Arm", "ArmKind", "Continued", "EqualTokens", "arms_of", "equal_tokens"]
+__all__ = ["Arm", "ArmKind", "Continued", "EqualTokens", "Probe", "arms_of", "equal_tokens"]
 
 #: What an arm is to the report: the one without reflection, with a prompt for it, trained for it;
 #: a vote at the tokens of another arm; a probe of another arm; or something else.
@@ -30,6 +30,13 @@ ArmKind = Literal["plain", "prompted", "trained", "vote", "probe", "other"]
 #: Drafts that a vote at equal tokens draws at most.
 _MOST: Final = 64
 _FREELY: Final = 0.7
+
+
+class Probe(Protocol):
+    """How a probe asks, given the answer that it probes."""
+
+    def policy(self, problem: Problem, record: Record, /) -> Continued | None:
+        """How to ask; None where this answer cannot be probed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

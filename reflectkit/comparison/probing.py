@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from ..protocol.closing import closing
 from ..protocol.dialects import DIALECTS
@@ -19,19 +19,12 @@ from .arms import Arm, Continued
 if TYPE_CHECKING:
     from .records import Part, Problem, Record
 
-__all__ = ["CUT", "FORGED", "Cut", "Forged", "Probe", "probes_of"]
+__all__ = ["CUT", "FORGED", "Cut", "Forged", "probes_of"]
 
 CUT: Final = "cut before reflecting"
 FORGED: Final = "forged error"
 _NUMBER: Final = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w]|\.\d)")
 _LETTER: Final = re.compile(r"[A-J]")
-
-
-class Probe(Protocol):
-    """How a probe asks, given the answer that it probes."""
-
-    def policy(self, problem: Problem, record: Record, /) -> Continued | None:
-        """How to ask; None where this answer cannot be probed."""
 
 
 def probes_of(arm: Arm) -> tuple[Arm, Arm]:
