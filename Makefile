@@ -78,6 +78,7 @@ bench: $(VENV)/.dev $(BENCH_VENV)/.installed  ## imports, parsing, budgets, embe
 	$(PY) benchmarks/thinking.py --on-this-side
 	$(PY) benchmarks/overhead.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/structured.py
+	$(PY) benchmarks/report.py
 
 clean:  ## remove the environments and everything built
 	rm -rf $(VENV) .venvs build dist site .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from models import luck, sums
-from reflectkit.comparison import Phase, Problem, Record, Tokens
+from reflectkit.comparison import Part, Phase, Problem, Record, Tokens
+from reflectkit.comparison.answers import graded
+from reflectkit.comparison.grading import marking
 from reflectkit.comparison.meters.assurance import assurance
 from reflectkit.comparison.meters.claims import claim_of
 from reflectkit.comparison.meters.flips import flips, reflection_kinds
@@ -342,3 +344,26 @@ def test_claims_agree_with_a_reader() -> None:
     chance = sum(both[0][c] * both[1][c] for c in both[0]) / len(said) ** 2
     kappa = (sum(agreed) / len(agreed) - chance) / (1 - chance)
     assert kappa > 0.9
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="the recorded outputs are not beside the checkout")
+async def test_reflections_of_recorded_outputs_are_classified() -> None:
+    """Reflection 70B on a puzzle, its tags recovered; every grade is that of the data set."""
+    rows = [json.loads(line) for line in SHARED.read_text().splitlines()]
+    found, records = [], []
+    for row in rows:
+        made = Problem(id=str(row["i"]), prompt="?", gold=row["right_answer"], grader="numeric")
+        read = recover(row["model_response"])
+        parts = tuple(
+            Part(kind=s.kind, text=s.text, start=s.start, end=s.end, parent=s.parent)
+            for s in read.sections
+        )
+        raw = Record(problem=made.id, arm="70b", outcome="incomplete", output=read.output,
+                     source=read.source, dialect=read.dialect, parts=parts)  # fmt: skip
+        records.append(await graded(raw, made, marking()))
+        found.append(made)
+    assert [r.right for r in records] == [row["correct"] for row in rows]
+    table = Table(records, found)
+    kinds = reflection_kinds(table, "70b")
+    assert sum(kinds.values()) == assurance(table, "70b").reflections == 251
+    assert kinds["empty"] > kinds["confirm"] > kinds["correct"] + kinds["harmful"]
