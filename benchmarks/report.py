@@ -77,9 +77,8 @@ def main() -> None:
         size = sum(path.stat().st_size for path in write(report, folder))
     written = time.process_time()
     figures, pages = counted - began, written - counted
-    print(
-        f"{len(records):,} answers: figures {figures:.1f} s, pages {pages:.1f} s, {size / 1e6:.1f} MB"
-    )
+    print(f"{len(records):,} answers, {size / 1e6:.1f} MB")
+    print(f"figures {figures:.1f} s, pages {pages:.1f} s")
     sys.exit(written - began > BAR)
 
 
