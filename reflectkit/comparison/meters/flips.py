@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from ..records import Phase, Record
-from ..stats.clustered import clustered_mean
+from ..stats.clustered import clustered_difference
 from ..stats.intervals import Figure
 from .table import Table, rate
 
@@ -70,7 +70,9 @@ def _counted(name: str, found: Sequence[tuple[bool, bool, Hashable]]) -> Flips:
     clusters = [c for *_, c in found]
     right = [(not after, c) for before, after, c in found if before]
     wrong = [(after, c) for before, after, c in found if not before]
-    mean = clustered_mean([float(after) - float(before) for before, after, _ in found], clusters)
+    net, low, high = clustered_difference(
+        [float(after) - float(before) for before, after, _ in found], clusters
+    )
     return Flips(
         name=name,
         kept=counts[True, True],
@@ -79,7 +81,7 @@ def _counted(name: str, found: Sequence[tuple[bool, bool, Hashable]]) -> Flips:
         missed=counts[False, False],
         fix=rate([v for v, _ in wrong], [c for _, c in wrong]),
         break_=rate([v for v, _ in right], [c for _, c in right]),
-        net=Figure(value=mean.value, low=max(-1, mean.low), high=min(1, mean.high), n=len(found)),
+        net=Figure(value=net, low=low, high=high, n=len(found)),
     )
 
 
