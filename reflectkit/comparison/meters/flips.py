@@ -40,8 +40,9 @@ class Flips:
 
 
 def flips(table: Table, arm: str) -> list[Flips]:
-    """From the draft to the final answer, and to what stood after each of the first reflections, as
-    far as both could be read. The draft of a correction loop is its first attempt."""
+    """From the draft to the final answer, and to what stood after each of the first reflections
+    or attempts, as far as both could be read. The draft of a correction loop is its first attempt,
+    so that the next one is "attempt 2"."""
     records = table.records(arm)
     ways: dict[str, list[tuple[bool, bool, Hashable]]] = {}
     for record in records:
@@ -60,9 +61,11 @@ def turns(record: Record) -> Iterable[tuple[str, bool, bool]]:
         yield "draft to final", draft.right, final.right
     if any(p.before is not None for p in record.phases):
         return  # what stands after such a reflection is a step, and no answer
-    for number, phase in enumerate(record.reflections[:_MOST], 1):
-        if phase.right is not None:
-            yield f"draft to reflection {number}", draft.right, phase.right
+    for kind in ("reflection", "attempt"):
+        on_the_way = [p for p in record.phases if p.kind == kind]
+        for number, phase in enumerate(on_the_way[:_MOST], 1 if kind == "reflection" else 2):
+            if phase.right is not None:
+                yield f"draft to {kind} {number}", draft.right, phase.right
 
 
 def _counted(name: str, found: Sequence[tuple[bool, bool, Hashable]]) -> Flips:
