@@ -20,6 +20,7 @@ from reflectkit import ConfigurationError
 from reflectkit.comparison.meters.table import rate
 from reflectkit.comparison.stats import (
     Draws,
+    clustered_difference,
     clustered_mean,
     holm,
     items_needed,
@@ -32,6 +33,7 @@ from reflectkit.comparison.stats import (
 )
 
 CLOSE = 1e-9
+TRIES = 10_000
 COUNTS = st.integers(0, 400)
 PAIRS = st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40)
 
@@ -217,7 +219,7 @@ def discordant(
 @pytest.mark.parametrize(("n", "share"), [(200, 0.2), (500, 0.1), (1319, 0.06), (300, 0.4)])
 def test_false_positives_of_mid_p(n: int, share: float) -> None:
     rng = np.random.default_rng(n)
-    counts = discordant(rng, n, 10_000, share, 0.0)
+    counts = discordant(rng, n, TRIES, share, 0.0)
     unique, times = np.unique(counts[:, :2], axis=0, return_counts=True)
     mid = sum(t for (a, b), t in zip(unique, times, strict=True) if mcnemar(int(a), int(b)) < 0.05)
     exact = sum(
@@ -225,8 +227,8 @@ def test_false_positives_of_mid_p(n: int, share: float) -> None:
         for (a, b), t in zip(unique, times, strict=True)
         if mcnemar(int(a), int(b), mid=False) < 0.05
     )
-    assert 0.03 <= mid / 10_000 <= 0.055
-    assert exact / 10_000 <= 0.05
+    assert 0.03 <= mid / TRIES <= 0.055
+    assert exact / TRIES <= 0.05
 
 
 @pytest.mark.parametrize(
@@ -235,7 +237,7 @@ def test_false_positives_of_mid_p(n: int, share: float) -> None:
 )
 def test_coverage_of_paired_differences(n: int, share: float, shift: float) -> None:
     rng = np.random.default_rng(7)
-    counts = discordant(rng, n, 10_000, share, shift)
+    counts = discordant(rng, n, TRIES, share, shift)
     found = [paired_difference(int(a), int(b), n) for a, b, _ in counts]
     inside = np.mean([low <= shift <= high for _, low, high in found])
     assert 0.935 <= inside <= 0.965
@@ -244,7 +246,7 @@ def test_coverage_of_paired_differences(n: int, share: float, shift: float) -> N
 def test_coverage_of_wilson() -> None:
     """Averaged over shares: at single ones it swings, since counts are whole numbers."""
     rng = np.random.default_rng(11)
-    shares = rng.uniform(0.02, 0.98, 10_000)
+    shares = rng.uniform(0.02, 0.98, TRIES)
     parts = rng.binomial(150, shares)
     inside = [low <= p <= high for p, k in zip(shares, parts, strict=True)
               for low, high in [wilson(int(k), 150)]]  # fmt: skip
@@ -262,48 +264,88 @@ def test_coverage_of_clustered_means() -> None:
     rng = np.random.default_rng(13)
     keys = [g for g in range(60) for _ in range(5)]
     inside = naive = 0
-    for values in clusters_of(rng, 2_000, 60, 5):
+    for values in clusters_of(rng, TRIES, 60, 5):
         flat = [float(v) for v in values.ravel()]
         found = clustered_mean(flat, keys)
         inside += found.low <= 0.05 <= found.high
         alone = clustered_mean(flat)
         naive += alone.low <= 0.05 <= alone.high
-    assert 0.935 <= inside / 2_000 <= 0.965
-    assert naive / 2_000 < 0.9  # as if nothing hung together
+    assert 0.935 <= inside / TRIES <= 0.965
+    assert naive / TRIES < 0.9  # as if nothing hung together
 
 
-def test_coverage_of_rates_of_repeats() -> None:
-    """Four answers to each of 120 problems, some problems easier than others."""
+@pytest.mark.parametrize(("skill", "groups"), [((2, 2), 30), ((2, 2), 120), ((0.5, 3), 120)])
+def test_coverage_of_rates_of_repeats(skill: tuple[float, float], groups: int) -> None:
+    """Four answers to each problem, some problems easier than others."""
     rng = np.random.default_rng(17)
-    keys = [p for p in range(120) for _ in range(4)]
-    inside = 0
-    for _ in range(2_000):
-        easy = rng.beta(2, 2, 120)
-        values = [bool(v) for v in (rng.random((120, 4)) < easy[:, None]).ravel()]
+    keys = [p for p in range(groups) for _ in range(4)]
+    inside, true = 0, skill[0] / sum(skill)
+    for _ in range(TRIES):
+        easy = rng.beta(*skill, groups)
+        values = [bool(v) for v in (rng.random((groups, 4)) < easy[:, None]).ravel()]
         found = rate(values, keys)
-        inside += (found.low or 0) <= 0.5 <= (found.high or 0)
-    assert 0.93 <= inside / 2_000 <= 0.97
+        inside += (found.low or 0) <= true <= (found.high or 0)
+    assert 0.935 <= inside / TRIES <= 0.965
 
 
-def test_false_positives_and_coverage_with_repeats() -> None:
-    """Four answers of each arm to each of 80 problems: sign flips, and clustered intervals."""
+@pytest.mark.long
+@pytest.mark.parametrize(("n", "repeats"), [(80, 4), (60, 2), (200, 4)])
+def test_false_positives_and_coverage_with_repeats(n: int, repeats: int) -> None:
+    """Several answers of each arm to each problem: sign flips, and clustered intervals."""
     rng = np.random.default_rng(19)
-    tries, rejected, inside = 400, 0, 0
-    for _ in range(tries):
-        easy = rng.beta(2, 2, 80)[:, None]
-        first, second = ((rng.random((80, 4)) < easy).tolist() for _ in range(2))
+    rejected = inside = 0
+    for _ in range(TRIES):
+        easy = rng.beta(2, 2, n)[:, None]
+        first, second = ((rng.random((n, repeats)) < easy).tolist() for _ in range(2))
         found = paired(first, second)
         rejected += found.p < 0.05
         inside += found.low <= 0 <= found.high
-    assert 0.02 <= rejected / tries <= 0.085
-    assert 0.925 <= inside / tries <= 0.975
+    assert 0.03 <= rejected / TRIES <= 0.055
+    assert 0.935 <= inside / TRIES <= 0.965
 
 
+@pytest.mark.long
+def test_false_positives_and_coverage_with_clusters() -> None:
+    """One answer each to four questions about each of 100 texts; texts favour an arm."""
+    rng = np.random.default_rng(29)
+    keys = [g for g in range(100) for _ in range(4)]
+    rejected = inside = naive = 0
+    for _ in range(TRIES):
+        lean = np.repeat(rng.uniform(-0.3, 0.3, 100), 4)
+        first = [[bool(v)] for v in rng.random(400) < 0.5 - lean]
+        second = [[bool(v)] for v in rng.random(400) < 0.5 + lean]
+        found = paired(first, second, keys)
+        rejected += found.p < 0.05
+        inside += found.low <= 0 <= found.high
+        naive += mcnemar(found.gained, found.lost) < 0.05
+    assert 0.03 <= rejected / TRIES <= 0.055
+    assert 0.935 <= inside / TRIES <= 0.965
+    assert naive / TRIES > 0.08  # as if nothing hung together
+
+
+@pytest.mark.parametrize(("n", "share"), [(200, 0.03), (500, 0.02), (1319, 0.01), (100, 0.1)])
+def test_coverage_where_few_differ(n: int, share: float) -> None:
+    """Four answers, and another share of right ones on a few problems only: Student's interval
+    alone is too narrow there."""
+    rng = np.random.default_rng(31)
+    differ = rng.random((TRIES, n)) < share
+    inside = plain = 0
+    for row in np.where(differ, rng.binomial(4, 0.8, (TRIES, n)) / 4, 0.0):
+        each, true = row.tolist(), 0.8 * share
+        _, low, high = clustered_difference(each)
+        inside += low <= true <= high
+        alone = clustered_mean(each)
+        plain += alone.low <= true <= alone.high
+    assert 0.935 <= inside / TRIES <= 0.965
+    assert plain < inside
+
+
+@pytest.mark.long
 def test_coverage_of_the_bootstrap() -> None:
     """Of a ratio of means, as overheads are."""
     rng = np.random.default_rng(23)
-    tries, inside = 400, 0
-    for _ in range(tries):
+    inside = 0
+    for _ in range(TRIES):
         below = rng.gamma(4, 10, 200)
         above = below * 1.5 + rng.gamma(2, 10, 200)
         draws = Draws(range(200), draws=600, seed=int(rng.integers(10**6)))
@@ -311,7 +353,7 @@ def test_coverage_of_the_bootstrap() -> None:
         found = draws.interval(sums[:, 0] / sums[:, 1])
         assert found is not None
         inside += found[0] <= 2.0 <= found[1]
-    assert 0.92 <= inside / tries <= 0.975
+    assert 0.935 <= inside / TRIES <= 0.965
 
 
 def test_the_bootstrap_draws_whole_clusters() -> None:

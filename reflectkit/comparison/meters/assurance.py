@@ -101,9 +101,10 @@ def _sure(record: Record) -> float:
     stated = [p.confidence for p in record.phases if p.confidence is not None]
     if stated:
         return stated[-1]
-    if not record.reflections:
+    places = [n for n, p in enumerate(record.phases) if p.kind == "reflection"]
+    if not places:
         return _SURE[None]
-    before, last = record.phases[-3], record.phases[-2]
+    last, before = record.phases[places[-1]], record.phases[max(0, places[-1] - 1)]
     if last.says == "flagged" and before.value != last.value:
         return _SURE[None]  # the fault that it found was with another answer than its last
     return _SURE[last.says]

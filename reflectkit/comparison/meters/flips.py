@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from ..records import Phase, Record
-from ..stats.clustered import clustered_mean
+from ..stats.clustered import clustered_difference
 from ..stats.intervals import Figure
 from .table import Table, rate
 
@@ -40,8 +40,9 @@ class Flips:
 
 
 def flips(table: Table, arm: str) -> list[Flips]:
-    """From the draft to the final answer, and to what stood after each of the first reflections, as
-    far as both could be read. The draft of a correction loop is its first attempt."""
+    """From the draft to the final answer, and to what stood after each of the first reflections
+    or attempts, as far as both could be read. The draft of a correction loop is its first attempt,
+    so that the next one is "attempt 2"."""
     records = table.records(arm)
     ways: dict[str, list[tuple[bool, bool, Hashable]]] = {}
     for record in records:
@@ -60,9 +61,11 @@ def turns(record: Record) -> Iterable[tuple[str, bool, bool]]:
         yield "draft to final", draft.right, final.right
     if any(p.before is not None for p in record.phases):
         return  # what stands after such a reflection is a step, and no answer
-    for number, phase in enumerate(record.reflections[:_MOST], 1):
-        if phase.right is not None:
-            yield f"draft to reflection {number}", draft.right, phase.right
+    for kind in ("reflection", "attempt"):
+        on_the_way = [p for p in record.phases if p.kind == kind]
+        for number, phase in enumerate(on_the_way[:_MOST], 1 if kind == "reflection" else 2):
+            if phase.right is not None:
+                yield f"draft to {kind} {number}", draft.right, phase.right
 
 
 def _counted(name: str, found: Sequence[tuple[bool, bool, Hashable]]) -> Flips:
@@ -70,7 +73,9 @@ def _counted(name: str, found: Sequence[tuple[bool, bool, Hashable]]) -> Flips:
     clusters = [c for *_, c in found]
     right = [(not after, c) for before, after, c in found if before]
     wrong = [(after, c) for before, after, c in found if not before]
-    mean = clustered_mean([float(after) - float(before) for before, after, _ in found], clusters)
+    net, low, high = clustered_difference(
+        [float(after) - float(before) for before, after, _ in found], clusters
+    )
     return Flips(
         name=name,
         kept=counts[True, True],
@@ -79,7 +84,7 @@ def _counted(name: str, found: Sequence[tuple[bool, bool, Hashable]]) -> Flips:
         missed=counts[False, False],
         fix=rate([v for v, _ in wrong], [c for _, c in wrong]),
         break_=rate([v for v, _ in right], [c for _, c in right]),
-        net=Figure(value=mean.value, low=max(-1, mean.low), high=min(1, mean.high), n=len(found)),
+        net=Figure(value=net, low=low, high=high, n=len(found)),
     )
 
 

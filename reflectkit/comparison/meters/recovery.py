@@ -21,14 +21,15 @@ def _right(record: Record) -> float:
 def recovery(table: Table, plain: str, prompted: str, trained: str, draws: int = 10_000) -> Figure:
     """(prompted - plain) / (trained - plain), on the problems that all three have answered.
 
-    Not defined where trained and plain cannot be told apart: a share of nothing is no number.
+    Not defined where trained is not better than plain for certain: a share of nothing, or of a
+    loss, is no number.
     """
     order = table.common(plain, prompted, trained)
     if not order:
         return Figure(value=None, low=None, high=None, n=0)
     clusters = table.clusters(order)
     gap = paired(table.rights(plain, order), table.rights(trained, order), clusters)
-    if not gap.distinguishable:
+    if gap.low <= 0:
         return Figure(value=None, low=None, high=None, n=len(order))
     columns = [table.column(arm, order, _right) for arm in (plain, prompted, trained)]
     drawn = Draws(clusters, draws=draws)

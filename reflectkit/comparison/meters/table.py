@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Final
 
 from ..records import Problem, Record
 from ..stats.clustered import clustered_mean
 from ..stats.intervals import Figure, wilson
 
-__all__ = ["Table", "rate"]
+__all__ = ["Table", "mean_rate", "rate"]
+
+#: An error of this size is rounding: all clusters are alike.
+_NOTHING: Final = 1e-12
 
 
 class Table:
@@ -78,13 +82,18 @@ class Table:
 def rate(values: Sequence[bool], clusters: Sequence[Hashable]) -> Figure:
     """A share of observations that may hang together, with Wilson's interval at the number of
     independent ones that would be as much worth (p (1 - p) / SE²)."""
-    n, part = len(values), sum(values)
+    return mean_rate([float(v) for v in values], clusters, len(values))
+
+
+def mean_rate(means: Sequence[float], clusters: Sequence[Hashable], observations: int) -> Figure:
+    """The same of shares, such as each problem's over its repeats; of ``observations`` in all."""
+    n = len(means)
     if not n:
         return Figure(value=None, low=0.0, high=1.0, n=0)
-    p, worth = part / n, float(n)
+    p, worth = min(1.0, sum(means) / n), float(observations)
     groups = len(set(clusters))
-    if groups < n:
-        error = clustered_mean([float(v) for v in values], clusters).error if groups > 1 else 0.0
-        worth = min(worth, p * (1 - p) / error**2) if error else float(groups)
+    if groups < observations:
+        error = clustered_mean(means, clusters).error if groups > 1 else 0.0
+        worth = min(worth, p * (1 - p) / error**2) if error > _NOTHING and 0 < p < 1 else groups
     low, high = wilson(p * worth, worth)
     return Figure(value=p, low=low, high=high, n=n)

@@ -11,7 +11,7 @@ from ..records import Record
 from ..stats.bootstrap import Draws
 from ..stats.clustered import clustered_mean
 from ..stats.intervals import Figure
-from .table import Table
+from .table import Table, mean_rate
 
 __all__ = ["Cost", "costs", "ratio"]
 
@@ -64,8 +64,8 @@ def _cost(
     money = [r.cost for r in records]
     return Cost(
         arm=arm,
-        accuracy=_mean(right, clusters, 0.0, 1.0),
-        completion=_mean(own, clusters, 0.0, float("inf")),
+        accuracy=mean_rate(right, clusters, sum(len(table.of(arm, p)) for p in order)),
+        completion=_mean(own, clusters),
         prompt=_average([float(r.tokens.prompt) for r in records]),
         thinking=_average([float(r.tokens.thinking) for r in records]),
         reflections=_average([float(r.tokens.reflections) for r in records]),
@@ -83,11 +83,11 @@ def _average(values: Sequence[float]) -> float:
     return sum(values) / len(values) if values else 0.0
 
 
-def _mean(values: Sequence[float], clusters: Sequence[Any], least: float, most: float) -> Figure:
+def _mean(values: Sequence[float], clusters: Sequence[Any]) -> Figure:
+    if not values:
+        return Figure(value=None, low=None, high=None, n=0)
     found = clustered_mean(values, clusters)
-    return Figure(
-        value=found.value, low=max(least, found.low), high=min(most, found.high), n=found.n
-    )
+    return Figure(value=found.value, low=max(0.0, found.low), high=found.high, n=found.n)
 
 
 def ratio(draws: Draws, above: Sequence[float], below: Sequence[float]) -> Figure:

@@ -6,7 +6,7 @@ Needs ``reflectkit[compare]`` (numpy and SciPy, which are loaded when a figure i
 from __future__ import annotations
 
 from .bootstrap import Draws
-from .clustered import Mean, clustered_mean
+from .clustered import Mean, clustered_difference, clustered_mean
 from .holm import holm
 from .intervals import Figure, paired_difference, wilson
 from .mcnemar import mcnemar
@@ -19,6 +19,7 @@ __all__ = [
     "Draws",
     "Figure",
     "Mean",
+    "clustered_difference",
     "clustered_mean",
     "holm",
     "items_needed",

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...errors import ConfigurationError
+
 __all__ = ["holm"]
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """The p-values, in their order, adjusted so that together they keep their level (Holm 1979)."""
+    """The p-values, in their order, adjusted so that together they keep their level (Holm 1979).
+
+    Raises ``ConfigurationError`` for what is no probability.
+    """
+    if not all(0 <= p <= 1 for p in ps):
+        raise ConfigurationError(
+            "A p-value is not between 0 and 1.", hint="Leave out tests that could not be made."
+        )
     order = sorted(range(len(ps)), key=ps.__getitem__)
     found, highest = [0.0] * len(ps), 0.0
     for rank, place in enumerate(order):

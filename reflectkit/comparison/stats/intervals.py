@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from math import sqrt
 from statistics import NormalDist
 
+from ...errors import ConfigurationError
+
 __all__ = ["Figure", "paired_difference", "share", "wilson", "z_of"]
 
 
@@ -36,7 +38,10 @@ def z_of(level: float) -> float:
 
 def wilson(part: float, whole: float, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of a share; the whole range where there is nothing. Observations that are
-    worth less than independent ones need not be a whole number."""
+    worth less than independent ones need not be a whole number. Raises ``ConfigurationError`` for a
+    part that is not one."""
+    if not 0 <= part <= whole:
+        raise ConfigurationError(f"{part} of {whole} is no share.", hint="0 <= part <= whole.")
     if not whole:
         return 0.0, 1.0
     z = z_of(level)
@@ -52,8 +57,13 @@ def paired_difference(
     """The difference of two shares over the same ``n`` problems, and its interval.
 
     ``gained`` are right in the second alone, ``lost`` in the first alone. The interval is the
-    adjusted Wald one (Bonett and Price 2012), which holds where hardly anything differs too.
+    adjusted Wald one (Bonett and Price 2012), which holds where hardly anything differs too. Raises
+    ``ConfigurationError`` for counts that so many problems cannot have.
     """
+    if min(gained, lost) < 0 or gained + lost > n:
+        raise ConfigurationError(
+            f"{gained} and {lost} of {n} problems cannot differ.", hint="gained + lost <= n."
+        )
     if not n:
         return 0.0, -1.0, 1.0
     p, q = (gained + 1) / (n + 2), (lost + 1) / (n + 2)

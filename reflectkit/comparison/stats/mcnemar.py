@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from math import comb
 
+from ...errors import ConfigurationError
+
 __all__ = ["mcnemar"]
 
 
@@ -13,8 +15,12 @@ def mcnemar(gained: int, lost: int, *, mid: bool = True) -> float:
     ``mid``: mid-p, which counts the observed split by half. The exact test (``mid=False``) never
     rejects too often and, with few pairs, hardly ever; mid-p keeps close to its level (Fagerland,
     Lydersen and Laake 2013). Computed in whole numbers, so exact for any size. Without a
-    discordant pair it is 1.
+    discordant pair it is 1. Raises ``ConfigurationError`` for a negative count.
     """
+    if min(gained, lost) < 0:
+        raise ConfigurationError(
+            f"There are no {gained} and {lost} pairs.", hint="Counts are 0 or more."
+        )
     n, least = gained + lost, min(gained, lost)
     if not n:
         return 1.0

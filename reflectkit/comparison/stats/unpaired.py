@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import sqrt
-from statistics import NormalDist
+from math import erfc, sqrt
+
+from ...errors import ConfigurationError
 
 __all__ = ["TwoShares", "two_shares"]
 
@@ -23,9 +24,15 @@ def two_shares(first: float, second: float, n: int, m: int | None = None) -> Two
 
     A stand-in: with the same problems it says less than a paired test would, so that what it finds
     is real, and what it does not find may still be. ``m``: the second's number, if another.
+    Raises ``ConfigurationError`` for shares that are not from 0 to 1, or of nothing.
     """
     m = n if m is None else m
+    if not (0 <= first <= 1 and 0 <= second <= 1 and n > 0 and m > 0):
+        raise ConfigurationError(
+            f"{first} of {n} and {second} of {m} are no two shares.",
+            hint="Shares are from 0 to 1 (84.7 % is 0.847), of one problem at least.",
+        )
     pooled = (first * n + second * m) / (n + m)
     error = sqrt(pooled * (1 - pooled) * (1 / n + 1 / m))
     z = (second - first) / error if error else 0.0
-    return TwoShares(value=second - first, z=z, p=2 * (1 - NormalDist().cdf(abs(z))))
+    return TwoShares(value=second - first, z=z, p=erfc(abs(z) / sqrt(2)))
