@@ -87,6 +87,8 @@ def _mean(values: Sequence[float], clusters: Sequence[Any]) -> Figure:
     if not values:
         return Figure(value=None, low=None, high=None, n=0)
     found = clustered_mean(values, clusters)
+    if found.clusters < 2:  # an endless interval, which no file could hold
+        return Figure(value=found.value, low=None, high=None, n=found.n)
     return Figure(value=found.value, low=max(0.0, found.low), high=found.high, n=found.n)
 
 
