@@ -91,7 +91,7 @@ def _record(
         source=text + output,
         parts=tuple(parts),
         phases=(*phases, Phase(kind="final", right=outcome == "right", value=output)),
-        tokens=Tokens(prompt=90, completion=max(4, round(rng.gauss(tokens, tokens / 3)))),
+        tokens=_spent(rng, tokens, looks),
         seconds=rng.uniform(1, 4),
         first_output=rng.uniform(0.2, 0.5) if not looks else rng.uniform(2, 6),
         model="model-7b",
@@ -135,3 +135,11 @@ def _thought(
             )
         )
     return phases, [Part(kind="thinking", text=text, end=len(text)), *inner], text, now
+
+
+def _spent(rng: random.Random, tokens: int, looks: int) -> Tokens:
+    spent = max(10, round(rng.gauss(tokens, tokens / 3)))
+    thinking = spent - 8 if looks else 0
+    return Tokens(
+        prompt=90, completion=spent, thinking=thinking, reflections=min(thinking, 20 * looks)
+    )

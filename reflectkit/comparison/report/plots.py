@@ -82,7 +82,7 @@ def forest(report: Report) -> str:
     rows = _forest_rows(report.pairs)
     if not rows:
         return ""
-    left, right, top, step = 320, _WIDE - 150, 34, 22
+    left, right, top, step = 272, _WIDE - 150, 34, 22
     edges = [v for p in report.pairs for v in (100 * p.found.low, 100 * p.found.high)] + [0.0]
     room = max(1.0, (max(edges) - min(edges)) * 0.05)
     scale = Scale((min(edges) - room, max(edges) + room), (left, right))
@@ -125,7 +125,7 @@ def _forest_row(pair: PairRow, scale: Scale, y: float, left: float) -> str:
     found, judged = pair.found, verdict(pair)
     told = judged != "not distinguishable"
     paint = colour({"better": "good", "worse": "bad"}.get(judged, "soft"))
-    name = f"{_short(pair.second, 27)} – {_short(pair.first, 27)}"
+    name = f"{_short(pair.second, 21)} – {_short(pair.first, 21)}"
     low, high, value = (scale(100 * v) for v in (found.low, found.high, found.value))
     said = f"{100 * found.value:+.1f}", p_value(pair.adjusted)
     return "".join(
