@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import random
 import re
-import shutil
-import subprocess
 import time
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -15,8 +13,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from models import plain, reflecting, sums
-from reflectkit import ConfigurationError, compare
+from models import sums
+from reflectkit import ConfigurationError
 from reflectkit.comparison import Part, Phase, Problem, Record, Report, Tokens
 from reflectkit.comparison.report import (
     Facts,
@@ -154,7 +152,7 @@ def test_another_version_is_refused() -> None:
 
 def test_every_arm_and_figure_is_on_the_page() -> None:
     report = made()
-    shown = " ".join(Page(as_html(report)).text)
+    shown = " ".join(Page(as_html(report)).text).replace("\xa0", " ")
     for arm in report.arms:
         assert arm.name in shown
         assert f"{100 * (arm.cost.accuracy.value or 0):.1f}" in shown
@@ -168,7 +166,8 @@ def test_the_page_asks_nothing_of_any_other_place() -> None:
     text = as_html(made())
     page = Page(text)
     addresses = [v for _, a in page.tags for k, v in a.items() if k in ("src", "href") and v]
-    assert addresses == []
+    assert addresses
+    assert all(address.startswith("#") for address in addresses)
     outside = set(re.findall(r"https?://[^\s\"'<>)]+", text)) - {"http://www.w3.org/2000/svg"}
     assert outside == set()
     policy = next(a["content"] for t, a in page.tags if t == "meta" and "http-equiv" in a)
@@ -278,53 +277,5 @@ def test_a_whole_benchmark_is_reported_in_time() -> None:
     report = summarised(records, facts(problems, **kinds))
     page = as_html(report)
     assert len(report.items) == 1319
-    assert len(page) > 1_000_000
+    assert len(json.loads(Page(page).data)) == 1319
     print(f"{time.process_time() - began:.1f} s")
-
-
-# --- in a browser
-
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
-
-
-@pytest.fixture
-def browser() -> str:
-    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
-    if found is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is installed")
-    return found
-
-
-def seen(browser: str, page: Path, problem: str, folder: Path) -> str:
-    """The page as a browser makes it of the file, with one problem open."""
-    done = subprocess.run(
-        [
-            browser, "--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={folder}",
-            "--virtual-time-budget=2000", "--dump-dom", f"{page.as_uri()}#problem-{problem}",
-        ],
-        capture_output=True, timeout=120, check=True,
-    )  # fmt: skip
-    return done.stdout.decode()
-
-
-async def test_a_browser_shows_a_problem_with_its_sections(browser: str, tmp_path: Path) -> None:
-    report = await compare(sums(60), {"plain": plain(), "trained": reflecting()}, draws=100)
-    write(report, tmp_path)
-    dom = seen(browser, tmp_path / "report.html", "sum-55", tmp_path / "profile")
-    page = Page(dom)
-    shown = [a for t, a in page.tags if t == "details" and "open" in a]
-    assert [a["id"] for a in shown] == ["problem-sum-55"]
-    classes = [str(a.get("class")) for t, a in page.tags if t == "p"]
-    kinds = " ".join(name.removeprefix("part ") for name in classes if name.startswith("part"))
-    assert kinds.startswith("outside output thinking reflection thinking output")
-    assert "60 of 60 problems, page 2 of 2" in " ".join(page.text)
-    assert len([a for t, a in page.tags if t == "option"]) > 8
-
-
-def test_a_browser_runs_nothing_that_a_model_wrote(browser: str, tmp_path: Path) -> None:
-    write(replace(made(3, text=HOSTILE), title="ours"), tmp_path)
-    dom = seen(browser, tmp_path / "report.html", "sum-1", tmp_path / "profile")
-    assert "<title>ours</title>" in dom
-    page = Page(dom)
-    assert not [t for t, _ in page.tags if t == "img"]
-    assert 'document.title="taken"' in " ".join(page.text)

@@ -2,9 +2,11 @@
 // Single problems, drawn when they are looked at. Model text is only ever text content.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
-  const list = document.getElementById("list");
-  const count = document.getElementById("count");
+  const the = (id) => document.getElementById(id);
+  const [list, count, task, pattern, search] = ["list", "count", "task", "pattern", "search"].map(the);
   const PAGE = 50;
+  const MARK = { right: "✓", wrong: "✗", incomplete: "…", ungraded: "?", failed: "!" };
+  const SAYS = { ok: "says that all is well", flagged: "finds fault", unclear: "says neither" };
   let page = 0;
 
   const make = (name, className, text) => {
@@ -20,107 +22,155 @@
       select.append(option);
     }
   };
-  const task = document.getElementById("task");
-  const pattern = document.getElementById("pattern");
-  const search = document.getElementById("search");
   const arms = [...new Set(data.flatMap((item) => item.answers.map((a) => a.arm)))];
   const tasks = [...new Set(data.map((item) => item.task))];
-  fill(task, [["", "all tasks"], ...tasks.map((t) => [t, t || "(no task)"])]);
+  fill(task, [["", "all tasks"], ...tasks.map((t) => ["=" + t, t || "(no task)"])]);
+  task.hidden = tasks.length < 2;
   const pairs = [];
   for (const a of arms) for (const b of arms) if (a !== b) pairs.push([a, b]);
   fill(pattern, [
     ["", "all outcomes"],
     ["differ", "arms differ"],
-    ["none", "no arm is right"],
-    ["changed", "a reflection finds fault"],
-    ...pairs.map(([a, b]) => [JSON.stringify([a, b]), `${a}: right, ${b}: not`]),
+    ["none", "no answer is right"],
+    ["found", "a reflection finds fault"],
+    ["assured", "the last reflection says ok, and it is wrong"],
+    ["broken", "an answer is incomplete, ungraded or failed"],
+    ...pairs.map(([a, b]) => [JSON.stringify([a, b]), `${a} always right, ${b} not`]),
   ]);
 
+  const right = (found) => found.outcome === "right";
   const rate = (item, arm) => {
     const own = item.answers.filter((a) => a.arm === arm);
-    return own.length ? own.filter((a) => a.outcome === "right").length / own.length : null;
+    return own.length ? own.filter(right).length / own.length : null;
   };
-  const fits = (item) => {
-    if (task.value && item.task !== task.value) return false;
+  const last = (found) => found.sections.filter((s) => s.kind === "reflection").at(-1);
+  const PATTERNS = {
+    differ: (item) => new Set(arms.map((arm) => rate(item, arm)).filter((r) => r !== null)).size > 1,
+    none: (item) => !item.answers.some(right),
+    found: (item) => item.answers.some((a) => a.sections.some((s) => s.says === "flagged")),
+    assured: (item) => item.answers.some((a) => !right(a) && last(a)?.says === "ok"),
+    broken: (item) => item.answers.some((a) => a.outcome !== "right" && a.outcome !== "wrong"),
+  };
+  const better = (first, second) => (item) => {
+    const [a, b] = [rate(item, first), rate(item, second)];
+    return a === 1 && b !== null && b < 1;
+  };
+  const texts = new Map();
+  const searched = (item) => {
+    if (!texts.has(item)) texts.set(item, `${item.id} ${item.prompt} ${item.gold}`.toLowerCase());
+    return texts.get(item);
+  };
+  const chosen = () => {
     const words = search.value.trim().toLowerCase();
-    if (words && !`${item.id} ${item.prompt} ${item.gold}`.toLowerCase().includes(words)) return false;
-    if (!pattern.value) return true;
-    const rates = arms.map((arm) => rate(item, arm)).filter((r) => r !== null);
-    if (pattern.value === "differ") return new Set(rates).size > 1;
-    if (pattern.value === "none") return rates.every((r) => r === 0);
-    if (pattern.value === "changed")
-      return item.answers.some((a) => a.sections.some((s) => s.says === "flagged"));
-    const [a, b] = JSON.parse(pattern.value);
-    return rate(item, a) === 1 && rate(item, b) !== null && rate(item, b) < 1;
+    const fits = !pattern.value
+      ? () => true
+      : PATTERNS[pattern.value] || better(...JSON.parse(pattern.value));
+    return data.filter(
+      (item) =>
+        (!task.value || "=" + item.task === task.value) &&
+        (!words || searched(item).includes(words)) &&
+        fits(item),
+    );
   };
 
-  const MARK = { right: "✓", wrong: "✗", incomplete: "…", ungraded: "?", failed: "!" };
-  const answer = (found) => {
-    const box = make("div", "answer");
-    const head = make("h4", "", found.arm + (found.repeat ? ` (${found.repeat + 1})` : ""));
-    const dot = make("span", `dot ${found.outcome}`, MARK[found.outcome]);
+  const dotted = (found) => {
+    const dot = make("span", `dot ${found.outcome}`, MARK[found.outcome] || "?");
+    dot.setAttribute("role", "img");
     dot.setAttribute("aria-label", found.outcome);
-    head.prepend(dot, " ");
-    box.append(head);
-    const how = [`${found.outcome}`, `${found.tokens} tokens`];
+    return dot;
+  };
+  const section = (part) => {
+    const node = make("div", `part ${part.kind}`);
+    const tag = part.says ? `${part.kind}, ${SAYS[part.says] || part.says}` : part.kind;
+    node.append(make("span", "tag", tag), part.text.trim());
+    if (part.cut) node.append(make("span", "tag", `${part.cut} characters more`));
+    node.dir = "auto";
+    return node;
+  };
+  const answer = (found) => {
+    const box = make("div", `answer ${found.outcome}`);
+    const head = make("h4", "", found.arm);
+    head.prepend(dotted(found), " ");
+    const how = [found.outcome, `${found.tokens} tokens`];
     if (found.value) how.push(`read as ${found.value}`);
     if (found.note) how.push(found.note);
-    box.append(make("p", "how", how.join(" · ")));
-    for (const part of found.sections) {
-      const text = part.cut ? `${part.text}\n[${part.cut} characters more]` : part.text;
-      const node = make("p", `part ${part.kind}`, text);
-      node.title = part.says ? `${part.kind}: ${part.says}` : part.kind;
-      box.append(node);
-    }
+    box.append(head, make("p", "how", how.join(" · ")), ...found.sections.map(section));
     return box;
   };
   const open = (details, item) => {
     if (details.dataset.drawn) return;
     details.dataset.drawn = "1";
     const inside = make("div", "inside");
-    inside.append(make("p", "part outside", item.prompt), make("p", "gold", `gold: ${item.gold}`));
-    const side = make("div", "side");
-    for (const found of item.answers) side.append(answer(found));
-    inside.append(side);
+    if (item.prompt !== shown(item)) inside.append(make("p", "prompt", item.prompt));
+    inside.append(make("p", "gold", `right answer: ${item.gold}`));
+    const repeats = [...new Set(item.answers.map((a) => a.repeat))].sort((a, b) => a - b);
+    for (const repeat of repeats) {
+      if (repeats.length > 1) inside.append(make("h3", "", `Answer ${repeat + 1} of ${repeats.length}`));
+      const side = make("div", "side");
+      side.append(...item.answers.filter((a) => a.repeat === repeat).map(answer));
+      inside.append(side);
+    }
     details.append(inside);
   };
+  const shown = (item) => item.prompt.slice(0, 160).replace(/\s+/g, " ");
   const row = (item) => {
     const details = make("details", "item");
     const summary = make("summary");
     const dots = make("span", "dots");
-    for (const found of item.answers) {
-      const dot = make("span", `dot ${found.outcome}`, MARK[found.outcome]);
-      dot.title = `${found.arm}: ${found.outcome}`;
-      dots.append(dot);
+    for (const arm of arms) {
+      const own = item.answers.filter((a) => a.arm === arm);
+      if (!own.length) continue;
+      const group = make("span", "group");
+      group.title = `${arm}: ${own.filter(right).length} of ${own.length} right`;
+      group.append(...own.map(dotted));
+      dots.append(group);
     }
-    summary.append(make("span", "asked", item.prompt.slice(0, 160)), make("span", "task", item.task), dots);
+    const asked = make("span", "asked", shown(item) + (item.prompt.length > 160 ? " …" : ""));
+    asked.dir = "auto";
+    summary.append(asked, make("span", "task", item.task), dots);
     details.append(summary);
     details.id = `problem-${item.id}`;
     details.addEventListener("toggle", () => details.open && open(details, item));
     return details;
   };
   const draw = () => {
-    const found = data.filter(fits);
+    const found = chosen();
     const pages = Math.max(1, Math.ceil(found.length / PAGE));
     page = Math.min(page, pages - 1);
     list.replaceChildren(...found.slice(page * PAGE, (page + 1) * PAGE).map(row));
-    count.textContent = `${found.length} of ${data.length} problems, page ${page + 1} of ${pages}`;
-    document.getElementById("back").disabled = page === 0;
-    document.getElementById("on").disabled = page >= pages - 1;
+    count.textContent =
+      `${found.length} of ${data.length} problems, page ${page + 1} of ${pages}. ` +
+      `Marks: ${arms.join("; ")}.`;
+    the("back").disabled = page === 0;
+    the("on").disabled = page >= pages - 1;
+    the("back").parentElement.hidden = pages < 2;
   };
-  for (const control of [task, pattern, search])
-    control.addEventListener("input", () => { page = 0; draw(); });
-  document.getElementById("back").addEventListener("click", () => { page -= 1; draw(); });
-  document.getElementById("on").addEventListener("click", () => { page += 1; draw(); });
   // a problem's own address: report.html#problem-ID
-  const wanted = decodeURIComponent(location.hash.replace(/^#problem-/, ""));
-  const place = data.findIndex((item) => item.id === wanted);
-  page = Math.max(0, Math.floor(place / PAGE));
-  draw();
-  const there = place < 0 ? null : document.getElementById(`problem-${wanted}`);
-  if (there) {
-    there.open = true;
+  const go = () => {
+    let wanted = location.hash.slice(1);
+    try { wanted = decodeURIComponent(wanted); } catch { /* as it stands */ }
+    const place = data.findIndex((item) => `problem-${item.id}` === wanted);
+    if (place < 0) return;
+    task.value = pattern.value = search.value = "";
+    page = Math.floor(place / PAGE);
+    draw();
+    const there = the(wanted);
     open(there, data[place]);
+    there.open = true;
     there.scrollIntoView();
-  }
+  };
+  let waiting = 0;
+  const again = () => { page = 0; draw(); };
+  for (const control of [task, pattern]) control.addEventListener("change", again);
+  search.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(again, 150); });
+  const turn = (by) => () => {
+    page += by;
+    draw();
+    count.scrollIntoView({ block: "nearest" });
+  };
+  the("back").addEventListener("click", turn(-1));
+  the("on").addEventListener("click", turn(1));
+  addEventListener("hashchange", go);
+  draw();
+  go();
 })();

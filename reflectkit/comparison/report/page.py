@@ -4,42 +4,56 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
-from dataclasses import asdict
+import re
+from collections.abc import Iterable, Iterator
 from html import escape
 from importlib.resources import files
 from typing import Final
 
 from .data import Report
-from .plots import plots
-from .tables import as_markdown
+from .items import LARGEST, as_data
+from .plots import plots, said_of
+from .tables import Part, about, footnote, parts
 
 __all__ = ["as_html"]
 
-#: Which pictures stand together, and under which heading of the tables.
+#: Which pictures stand under which heading of the tables.
 _SHOWN: Final = {
     "Arms": ("accuracy-and-tokens", "budget", "tokens"),
     "Differences, in points": ("differences",),
     "From draft to final answer": ("flips",),
     "What reflections say, and whether it is so": ("reliability", "coverage"),
 }
+#: What no line may break in: units, p and n, intervals.
+_TOGETHER: Final = (
+    re.compile(r" %| × "),
+    re.compile(r"\b[pn] (?:=|&lt;) [\d.]"),
+    re.compile(r"\S+ \[[^][]{1,24}\]"),
+)
 _PROBLEMS: Final = """
-<section id="problems">
-<h2>Single problems</h2>
+<section id="problems" aria-labelledby="single">
+<h2 id="single">Single problems</h2>
+{note}
+<noscript><p class="about">They are drawn by a script, and scripts are off.</p></noscript>
 <div class="tools" role="search">
 <input id="search" type="search" placeholder="search questions" aria-label="search questions">
 <select id="task" aria-label="task"></select>
 <select id="pattern" aria-label="outcomes"></select>
 </div>
+<p id="count" class="about" aria-live="polite"></p>
 <div id="list"></div>
-<div class="pages"><button id="back" type="button">back</button>
-<button id="on" type="button">on</button><span id="count" aria-live="polite"></span></div>
+<div class="pages"><button id="back" type="button">Previous</button>
+<button id="on" type="button">Next</button></div>
 </section>
 """
 
 
-def as_html(report: Report) -> str:
-    """The page. What models wrote stands in it as data, and is shown as text alone."""
+def as_html(report: Report, *, largest: int = LARGEST) -> str:
+    """The page. What models wrote stands in it as data, and is shown as text alone.
+
+    ``largest``: bytes that single problems may take; beyond them texts are shortened, then problems
+    left out, and the page says so.
+    """
     style, script = _file("page.css"), _file("page.js")
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
@@ -51,14 +65,9 @@ def as_html(report: Report) -> str:
             '<html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
             f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            f"<title>{escape(report.title)}</title><style>{style}</style></head><body><main>",
-            _body(report),
-            _PROBLEMS if report.items else "",
-            "</main>",
-            f'<script type="application/json" id="data">{_data(report)}</script>'
-            if report.items
-            else "",
-            f"<script>{script}</script>" if report.items else "",
+            f"<title>{_said(report.title)}</title><style>{style}</style></head><body><main>",
+            *_body(report),
+            *_single(report, script, largest),
             "</body></html>",
         ]
     )
@@ -72,64 +81,93 @@ def _hash(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _data(report: Report) -> str:
-    """JSON that cannot end the element that it stands in. Halves of characters are marked: a page
-    cannot hold them."""
-    items = [asdict(item) for item in report.items]
-    text = json.dumps(items, separators=(",", ":"), ensure_ascii=False)
-    text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-    return text.replace("<", "\\u003c").replace("&", "\\u0026")
+def _said(text: str) -> str:
+    """Text in HTML. What a browser would read as the end of the page's text is marked."""
+    return escape(text.replace("\0", "\ufffd"))
 
 
-def _body(report: Report) -> str:
-    """The parts of the Markdown, with the pictures that belong to them."""
-    drawn = plots(report)
-    about = (
-        f"{report.problems} problems × {report.repeats} · seed {report.seed} · run {report.run_id}"
+def _unbroken(text: str) -> str:
+    """Numbers stay with their units, and intervals on one line."""
+    for pattern in _TOGETHER:
+        text = pattern.sub(lambda found: found[0].replace(" ", "\xa0"), text)
+    return text
+
+
+def _body(report: Report) -> Iterator[str]:
+    drawn, heading = plots(report), ""
+    found = list(parts(report))
+    yield f"<h1>{_said(report.title)}</h1>"
+    yield f'<p class="about">{_said(about(report))}</p>'
+    yield _listed("found", report.sentences)
+    yield _contents([p.heading for p in found if p.heading], report)
+    for part in found:
+        if part.heading:
+            heading = part.heading
+            yield f'<h2 id="{_address(heading)}">{_said(heading)}</h2>'
+            yield from (
+                _figure(name, drawn[name]) for name in _SHOWN.get(heading, ()) if name in drawn
+            )
+        yield _table(part, heading)
+    if report.warnings:
+        yield '<h2 id="to-keep-in-mind">To keep in mind</h2>'
+        yield _listed("warnings", report.warnings)
+    yield f'<p class="about">{_said(footnote())}</p>'
+
+
+def _address(heading: str) -> str:
+    return re.sub("[^a-z]+", "-", heading.lower()).strip("-")
+
+
+def _contents(headings: Iterable[str], report: Report) -> str:
+    more = ["To keep in mind"] if report.warnings else []
+    links = [(_address(h), h) for h in [*headings, *more]]
+    links += [("problems", "Single problems")] if report.items else []
+    inner = "".join(f'<li><a href="#{where}">{_said(h)}</a></li>' for where, h in links)
+    return f'<nav aria-label="Contents"><ul>{inner}</ul></nav>'
+
+
+def _listed(name: str, texts: Iterable[str]) -> str:
+    inner = "".join(f"<li>{_unbroken(_said(text))}</li>" for text in texts)
+    return f'<ul class="{name}">{inner}</ul>' if inner else ""
+
+
+def _figure(name: str, svg: str) -> str:
+    title, reading = said_of(name)
+    caption = f"<figcaption><b>{_said(title)}.</b> {_said(reading)}</figcaption>"
+    box = f'<div class="drawn" tabindex="0" role="group" aria-label="{_said(title)}">'
+    return f"<figure>{caption}{box}{svg}</div></figure>"
+
+
+def _table(part: Part, heading: str) -> str:
+    """In a box that scrolls by itself, by keys too."""
+    head = "".join(
+        f'<th scope="col"{_words(n, part)}>{_said(c)}</th>' for n, c in enumerate(part.head)
     )
-    found = "".join(f"<li>{escape(s)}</li>" for s in report.sentences)
-    parts = [
-        f"<h1>{escape(report.title)}</h1>",
-        f'<p class="about">{escape(about)}</p>',
-        f'<ul class="found">{found}</ul>',
-    ]
-    for part in as_markdown(report).split("\n## ")[1:]:
-        title, _, text = part.partition("\n\n")
-        parts.append(f"<h2>{escape(title)}</h2>")
-        pictures = [drawn[name] for name in _SHOWN.get(title, ()) if name in drawn]
-        parts += [f"<figure>{picture}</figure>" for picture in pictures]
-        parts.append(_of_markdown(text))
-    return "\n".join(parts)
+    body = "".join(f"<tr>{''.join(_row(row, part))}</tr>" for row in part.rows)
+    inner = f"<caption>{_said(part.caption)}</caption><thead><tr>{head}</tr></thead>"
+    return (
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{_said(heading)}">'
+        f"<table>{inner}<tbody>{body}</tbody></table></div>"
+    )
 
 
-def _of_markdown(text: str) -> str:
-    """Tables, lists and paragraphs: nothing else is written there."""
-    blocks = []
-    for block in text.strip().split("\n\n"):
-        lines = block.split("\n")
-        if lines[0].startswith("|"):
-            blocks.append(_table(lines))
-        elif lines[0].startswith("- "):
-            items = "".join(f"<li>{escape(line[2:])}</li>" for line in lines)
-            blocks.append(f'<ul class="warnings">{items}</ul>')
-        else:
-            blocks.append(f'<p class="about">{escape(block)}</p>')
-    return "\n".join(blocks)
+def _row(row: Iterable[str], part: Part) -> Iterator[str]:
+    for n, cell in enumerate(row):
+        name, scope = ("td", "") if n else ("th", ' scope="row"')
+        yield f"<{name}{scope}{_words(n, part)}>{_said(cell)}</{name}>"
 
 
-def _table(lines: list[str]) -> str:
-    head, _, *rows = (_cells(line) for line in lines)
-    top = "".join(f'<th scope="col">{escape(c)}</th>' for c in head)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    inner = f"<thead><tr>{top}</tr></thead><tbody>{body}</tbody>"
-    return f'<div class="scroll"><table>{inner}</table></div>'
+def _words(place: int, part: Part) -> str:
+    return ' class="words"' if place < part.words else ""
 
 
-def _cell(text: str) -> str:
-    words = ' class="words"' if text[:1].isalpha() else ""
-    return f"<td{words}>{escape(text)}</td>"
-
-
-def _cells(line: str) -> list[str]:
-    marked = line.strip().strip("|").replace("\\|", "\0")
-    return [cell.strip().replace("\0", "|") for cell in marked.split("|")]
+def _single(report: Report, script: str, largest: int) -> Iterator[str]:
+    """The drill-down, if there is anything to see."""
+    if not report.items:
+        yield "</main>"
+        return
+    data, note = as_data(report.items, largest)
+    yield _PROBLEMS.format(note=f'<p class="about">{_said(note)}</p>' if note else "")
+    yield "</main>"
+    yield f'<script type="application/json" id="data">{data}</script>'
+    yield f"<script>{script}</script>"

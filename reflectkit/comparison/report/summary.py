@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 from ..answers import marks_of
@@ -33,7 +34,9 @@ _OUTCOMES: Final = get_args(Outcome)
 #: Characters of one section that a report holds.
 _LONGEST: Final = 4_000
 _POINTS: Final = 40
-_REFLECTING: Final = ("prompted", "trained", "other")
+#: Two-sided 5 %, and a power of 80 %, in standard errors.
+_LEVEL: Final = NormalDist().inv_cdf(0.975)
+_POWER: Final = NormalDist().inv_cdf(0.8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,12 +271,21 @@ def _gains(table: Table, names: Sequence[str], facts: Facts, draws: int) -> tupl
 
 
 def _smallest(pairs: Sequence[PairRow], n: int) -> float | None:
-    """With as many discordant problems as the first comparison has seen, at least one in fifty."""
+    """Of the first comparison. One answer each: with as many discordant problems as it has seen, at
+    least one in fifty. Repeats and clusters: from its standard error, since there a problem counts
+    as discordant for one answer of many."""
     if not pairs or not n:
         return None
     found = pairs[0].found
+    if found.repeats > 1 or found.clusters < found.n:
+        width = (found.high - found.low) / (2 * _LEVEL)
+        return min(1.0, (_LEVEL + _POWER) * width) or None
     discordant = max(0.02, min(1.0, (found.gained + found.lost) / max(1, found.n)))
     return smallest_difference(n, discordant)
+
+
+#: Which comparisons are said first, by the kinds of their arms.
+_FIRST: Final = (("plain", "trained"), ("vote", "trained"), ("plain", "prompted"))
 
 
 def _sentences(
@@ -283,7 +295,10 @@ def _sentences(
     back: Recovery | None,
 ) -> tuple[str, ...]:
     by = {arm.name: arm for arm in arms}
-    said = [sentence_of(p, by[p.second]) for p in pairs if not p.task and p.second in by]
+    own = [p for p in pairs if not p.task and {p.first, p.second} <= by.keys()]
+    order = {kinds: place for place, kinds in enumerate(_FIRST)}
+    own.sort(key=lambda p: order.get((by[p.first].kind, by[p.second].kind), len(order)))
+    said = [sentence_of(p, by[p.first], by[p.second]) for p in own]
     if back is not None:
         said.append(recovery_sentence(back))
     return (*said, *map(staged_sentence, found))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import floor, log10
@@ -12,16 +13,19 @@ __all__ = ["COLOURS", "Scale", "axis_x", "axis_y", "colour", "drawing", "element
 #: Variables of the page's style, with the colours that a file of its own gets.
 COLOURS = {
     "ink": "#1c2126",
-    "soft": "#6a737d",
-    "line": "#d0d5da",
-    "plain": "#7b8794",
-    "prompted": "#c77d0a",
+    "soft": "#5c6670",
+    "line": "#d9dee3",
+    "card": "#ffffff",
+    "plain": "#6b7784",
+    "prompted": "#b86e00",
     "trained": "#1f6fd0",
-    "vote": "#2f9e58",
+    "vote": "#2a8a4d",
     "other": "#8a4fbf",
-    "good": "#2f9e58",
-    "bad": "#cf3f37",
+    "good": "#23804a",
+    "bad": "#c3352d",
 }
+
+_FORBIDDEN = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 
 
 def colour(name: str) -> str:
@@ -29,10 +33,15 @@ def colour(name: str) -> str:
     return f"var(--{name}, {COLOURS.get(name, COLOURS['other'])})"
 
 
-def element(name: str, inner: str = "", **attributes: object) -> str:
+def plain(said: str) -> str:
+    """Text for SVG: what no XML may hold is marked."""
+    return escape(_FORBIDDEN.sub("\ufffd", said))
+
+
+def element(name: str, inner: str = "", /, **attributes: float | str | None) -> str:
     """An element; ``_`` in names stands for ``-``, a last ``_`` for nothing."""
     told = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{escape(_number(value))}"'
+        f' {key.rstrip("_").replace("_", "-")}="{plain(_number(value))}"'
         for key, value in attributes.items()
         if value is not None
     )
@@ -43,14 +52,14 @@ def _number(value: object) -> str:
     return f"{value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
 
 
-def text(x: float, y: float, said: str, **attributes: object) -> str:
+def text(x: float, y: float, said: str, /, **attributes: float | str) -> str:
     """A line of text."""
-    return element("text", escape(said), x=float(x), y=float(y), **attributes)
+    return element("text", plain(said), x=float(x), y=float(y), **attributes)
 
 
 def drawing(width: int, height: int, title: str, description: str, parts: Iterable[str]) -> str:
     """A whole drawing, with a title and a description for those who do not see it."""
-    inner = "".join([element("title", escape(title)), element("desc", escape(description)), *parts])
+    inner = "".join([element("title", plain(title)), element("desc", plain(description)), *parts])
     return element(
         "svg",
         inner,
@@ -95,32 +104,31 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def axis_x(
-    scale: Scale, at: float, top: float, marks: Sequence[float], label: str, form: str = "{:g}"
+    scale: Scale,
+    at: float,
+    top: float,
+    marks: Sequence[float],
+    label: str,
+    form: Callable[[float], str] = "{:g}".format,
 ) -> str:
     """A horizontal axis with lines up to ``top``."""
     parts = []
     for value in marks:
         x = scale(value)
         parts.append(element("line", x1=x, x2=x, y1=at, y2=top, stroke=colour("line")))
-        parts.append(
-            text(x, at + 16, form.format(value), text_anchor="middle", fill=colour("soft"))
-        )
+        parts.append(text(x, at + 16, form(value), text_anchor="middle", fill=colour("soft")))
     middle = sum(scale.places) / 2
     parts.append(text(middle, at + 34, label, text_anchor="middle", fill=colour("soft")))
     return "".join(parts)
 
 
-def axis_y(
-    scale: Scale, at: float, right: float, marks: Sequence[float], label: str, form: str = "{:g}"
-) -> str:
+def axis_y(scale: Scale, at: float, right: float, marks: Sequence[float], label: str) -> str:
     """A vertical axis with lines to ``right``."""
     parts = []
     for value in marks:
         y = scale(value)
         parts.append(element("line", x1=at, x2=right, y1=y, y2=y, stroke=colour("line")))
-        parts.append(
-            text(at - 6, y + 4, form.format(value), text_anchor="end", fill=colour("soft"))
-        )
+        parts.append(text(at - 6, y + 4, f"{value:g}", text_anchor="end", fill=colour("soft")))
     top = min(scale.places)
     parts.append(text(at - 6, top - 12, label, text_anchor="start", fill=colour("soft"), dx=-24))
     return "".join(parts)

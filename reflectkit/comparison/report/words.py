@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from ..meters.staged import Staged
 from ..stats.intervals import Figure
 from ..stats.paired import Difference
 from .data import ArmRow, PairRow, Recovery
 
-__all__ = ["amount", "difference", "p_value", "percent", "sentence_of", "times"]
+__all__ = ["amount", "difference", "number", "p_value", "percent", "points", "sentence_of"]
+
+#: Ratios this close to 1 are called equal.
+_ALIKE: Final = 0.05
 
 
 def percent(figure: Figure, digits: int = 1) -> str:
@@ -30,9 +35,19 @@ def amount(figure: Figure, digits: int = 2) -> str:
     return f"{said} [{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
 
 
-def times(figure: Figure) -> str:
-    """``1.55 times``."""
-    return "–" if figure.value is None else f"{figure.value:.2f} times"
+def points(figure: Figure) -> str:
+    """``+3.8 [+2.0, +5.9]``, in percentage points, of a figure."""
+    if figure.value is None:
+        return "–"
+    said = f"{100 * figure.value:+.1f}"
+    if figure.low is None or figure.high is None:
+        return said
+    return f"{said} [{100 * figure.low:+.1f}, {100 * figure.high:+.1f}]"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """``1.55``; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
 def difference(found: Difference) -> str:
@@ -53,25 +68,31 @@ def verdict(pair: PairRow) -> str:
     return "better" if found.value > 0 else "worse"
 
 
-def sentence_of(pair: PairRow, second: ArmRow) -> str:
+def sentence_of(pair: PairRow, first: ArmRow, second: ArmRow) -> str:
     """What was found of two arms."""
-    found, judged = pair.found, verdict(pair)
-    first, name = pair.first, pair.second
-    cost = second.cost.overhead
-    spent = (
-        f", for {cost.value:.2f} times the tokens"
-        if cost.value is not None and cost.value > 1.005
-        else ""
-    )
+    found, spent = pair.found, _spent(first, second)
+    before, after = f"“{pair.first}”", f"“{pair.second}”"
     what = {
-        "better": f"“{name}” is right more often than “{first}”{spent}",
-        "worse": f"“{name}” is right less often than “{first}”{spent}",
-        "not distinguishable": f"“{name}” and “{first}” cannot be told apart",
-    }[judged]
+        "better": f"{after} is right more often than {before}, for {spent}",
+        "worse": f"{after} is right less often than {before}, for {spent}",
+        "not distinguishable": f"{after} and {before} cannot be told apart, at {spent}",
+    }[verdict(pair)]
     return (
         f"{what}: {100 * found.second:.1f} % against {100 * found.first:.1f} %, "
         f"{difference(found)} points, {p_value(pair.adjusted)} (n = {found.n} × {found.repeats})."
     )
+
+
+def _spent(first: ArmRow, second: ArmRow) -> str:
+    """What the second arm takes, in tokens of the first: not of the baseline, which may be a third
+    one."""
+    before, after = first.cost.completion.value, second.cost.completion.value
+    if not before or after is None:
+        return "unknown numbers of tokens"
+    ratio = after / before
+    if abs(ratio - 1) < _ALIKE:
+        return "about as many tokens"
+    return f"{ratio:.2f} times the tokens"
 
 
 def recovery_sentence(recovery: Recovery) -> str:
