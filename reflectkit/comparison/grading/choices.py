@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..problems.templates import LETTERS
 from ..records import Problem
 from .finals import NEGATED, Place, last_line, places, sentence, tidied, unmarked
 
 __all__ = ["chosen", "said_choice"]
+
+LETTERS: Final = "ABCDEFGHIJ"
 
 #: Characters of a line that may name a choice.
 _LONGEST_LINE: Final = 1000
@@ -53,7 +54,7 @@ def said_choice(problem: Problem, text: str) -> str:
     ]
     marks.sort()
     told = [letter for _, letter in marks if letter is not None]
-    return told[-1] if told else ""
+    return str(told[-1]) if told else ""
 
 
 def _letters(problem: Problem) -> str:

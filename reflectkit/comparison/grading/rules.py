@@ -1,24 +1,21 @@
-"""Graders that read the text alone: numbers, choices, texts, and the embedded model's tasks."""
+"""Graders that read the text alone: numbers, choices, texts."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
 from ...errors import ConfigurationError
 from ...verify.numeric import Numeric
+from ...verify.steps import statements
 from ..records import Grade, Problem
-from .amounts import amount
-from .base import Grading, Reader, drafted
+from .amounts import amount, said_amount, written
+from .base import Grading, drafted
 from .choices import chosen, said_choice
 from .finals import NEGATED, places, sentence, tidied, unmarked
-from .spots import norm_spot, said_spot, spot
-from .steps import last_count, last_result, result_of_steps
 
-__all__ = ["choice", "contains", "embedded", "exact", "numeric"]
+__all__ = ["announced", "choice", "contains", "exact", "numeric"]
 
 _NOISE: Final = re.compile(r"[\s\"'“”‘’`*_]+")
 
@@ -37,9 +34,16 @@ def numeric(*, tolerance: float = 0.0, relative: float = 0.0) -> Grading:
         name="numeric",
         grade=grade,
         read=lambda _, text: amount(text),
-        stated=lambda _, text: last_result(text),
+        stated=lambda _, text: _last_result(text),
         inline=True,
     )
+
+
+def _last_result(text: str) -> str:
+    """The last number that is announced, or that a computation comes to."""
+    said, at = said_amount(text)
+    found = [s for s in statements(tidied(text)) if not s.about]
+    return written(found[-1].right) if found and found[-1].start > at else said
 
 
 def _equal(problem: Problem, read: str, tolerance: float = 0.0, relative: float = 0.0) -> Grade:
@@ -85,6 +89,11 @@ def _golds(problem: Problem) -> list[str]:
 
 def _norm(text: str) -> str:
     return _NOISE.sub(" ", text).strip(" .,;:!?()[]").casefold()
+
+
+def announced(problem: Problem, text: str) -> str:
+    """The answer that a text announces last; "" if it announces none."""
+    return next(iter(_announced(text)), "")
 
 
 def _announced(text: str) -> list[str]:
@@ -140,64 +149,4 @@ def contains() -> Grading:
         note = "" if read else "None of the expected texts stands in it."
         return Grade(outcome="right" if read else "wrong", value=read, note=note)
 
-    def stated(problem: Problem, text: str) -> str:
-        return next(iter(_announced(text)), "")
-
-    return Grading(name="contains", grade=grade, read=found, stated=stated, inline=True)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
-    """How one kind of the embedded model's problems is read."""
-
-    read: Callable[[str], str]
-    stated: Reader
-
-
-def _operations(problem: Problem) -> int:
-    return int(problem.data.get("operations") or 0)
-
-
-def _by_steps(problem: Problem, text: str) -> str:
-    return result_of_steps(text, _operations(problem))
-
-
-_KINDS: Final[Mapping[str, _Kind]] = {
-    "arithmetic": _Kind(read=amount, stated=_by_steps),
-    "words": _Kind(read=amount, stated=_by_steps),
-    "letters": _Kind(
-        read=amount, stated=lambda p, text: last_count(text, str(p.data.get("letter") or ""))
-    ),
-    "objects": _Kind(read=spot, stated=lambda _, text: said_spot(text)),
-}
-
-
-def embedded() -> Grading:
-    """The tasks of the embedded model, and the probes: a number, or where a thing is.
-
-    A thought states an answer when all its steps are written; see ``data["operations"]``.
-    """
-
-    def kind(problem: Problem) -> str:
-        name = str(problem.data.get("kind") or problem.task).partition("-")[0]
-        if name not in _KINDS:
-            raise ConfigurationError(f"{problem.id} is of no embedded task ({name!r}).")
-        return name
-
-    def read(problem: Problem, text: str) -> str:
-        return _KINDS[kind(problem)].read(text)
-
-    def grade(problem: Problem, text: str) -> Grade:
-        if kind(problem) != "objects":
-            return _equal(problem, read(problem, text))
-        said = spot(text)
-        golds = [norm_spot(gold) for gold in _golds(problem)]
-        return _same(said, said if said in golds else golds[0], "The text names no single place.")
-
-    return Grading(
-        name="embedded",
-        grade=grade,
-        read=read,
-        stated=lambda p, text: _KINDS[kind(p)].stated(p, text),
-        inline=True,
-    )
+    return Grading(name="contains", grade=grade, read=found, stated=announced, inline=True)
