@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from langchain_core.exceptions import ModelError
+
 from reflectkit import BudgetExceeded
 
 __all__ = ["TokenBudgetExceeded"]

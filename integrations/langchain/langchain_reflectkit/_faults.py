@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 import langchain_core.exceptions as core
+
 from reflectkit import (
     BackendError,
     BackendStatus,

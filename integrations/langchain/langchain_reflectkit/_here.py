@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator
+from contextlib import aclosing
 from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
-__all__ = ["Here", "run_here"]
+__all__ = ["Here", "run_here", "stream_here"]
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -82,3 +83,32 @@ def _running() -> asyncio.AbstractEventLoop:
             threading.Thread(target=loop.run_forever, name="reflectkit", daemon=True).start()
             _loop = os.getpid(), loop
         return _loop[1]
+
+
+def stream_here(make: Callable[[], AsyncGenerator[T, None]]) -> Iterator[T]:
+    """What an async generator gives, for a caller without async; it is closed when this one is.
+
+    It goes on only when its last item has been taken.
+    """
+    ready: SimpleQueue[tuple[T, asyncio.Future[None]] | None] = SimpleQueue()
+    loop = _running()
+
+    async def produce() -> None:
+        async with aclosing(make()) as items:
+            async for item in items:
+                taken = loop.create_future()
+                ready.put((item, taken))
+                await taken
+
+    job = asyncio.run_coroutine_threadsafe(produce(), loop)
+    job.add_done_callback(lambda _: ready.put(None))
+    try:
+        while (got := ready.get()) is not None:
+            yield got[0]
+            loop.call_soon_threadsafe(_settle, got[1], None)
+        job.result()
+    finally:
+        if not job.done():
+            job.cancel()
+            while ready.get() is not None:
+                pass

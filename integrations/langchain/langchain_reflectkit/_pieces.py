@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 from langchain_core.messages import BaseMessage
 
-__all__ = ["OWN_INDEX", "PROVIDER", "Piece", "Pieces", "PieceKind"]
+__all__ = ["OWN_INDEX", "PROVIDER", "Piece", "PieceKind", "Pieces"]
 
 #: ``draft`` is the answer of an attempt that was rejected
 PieceKind = Literal["text", "thinking", "reflection", "draft"]

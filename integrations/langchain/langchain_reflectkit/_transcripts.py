@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+
 from reflectkit import Issue, Section, SectionDelta, SectionEnded, SectionStarted, Transcript
 from reflectkit import ToolCall as Call
 from reflectkit.events import Kind, ProtocolEvent

@@ -16,10 +16,11 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+
 from reflectkit import Message
 from reflectkit import ToolCall as Call
 
-__all__ = ["as_langchain", "kept_for_replay"]
+__all__ = ["as_call", "as_langchain", "kept_for_replay"]
 
 #: what of a message goes into the replay payload, and comes back from there
 _KEPT: Final = ("content", "additional_kwargs", "response_metadata")
@@ -42,7 +43,7 @@ def as_langchain(message: Message, provider: str) -> BaseMessage:
             return ToolMessage(content, tool_call_id=message.tool_call_id, **named)
     kept = message.payload if message.payload and message.provider == provider else {}
     kept = kept.get("langchain") or {}
-    calls = [_call(c) for c in message.tool_calls]
+    calls = [as_call(c) for c in message.tool_calls]
     return AIMessage(
         content=kept.get("content", content),
         additional_kwargs=dict(kept.get("additional_kwargs") or {}),
@@ -53,7 +54,8 @@ def as_langchain(message: Message, provider: str) -> BaseMessage:
     )
 
 
-def _call(call: Call) -> Any:
+def as_call(call: Call) -> Any:
+    """A tool call as a message has it; an invalid one where its arguments are no JSON object."""
     try:
         arguments = json.loads(call.arguments or "{}")
     except ValueError:

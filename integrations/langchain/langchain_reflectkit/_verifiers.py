@@ -12,6 +12,7 @@ from langchain_core.output_parsers import BaseLLMOutputParser
 from langchain_core.outputs import ChatGeneration
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
+
 from reflectkit import Draft, Verdict
 from reflectkit.verify import Verifier
 from reflectkit.verify import runnable as from_runnable

@@ -79,7 +79,9 @@ def changed(runnable: Some, change: Callable[[BaseChatModel], BaseChatModel]) ->
             return runnable.model_copy(update={"bound": changed(bound, change)})
         case RunnableWithFallbacks(runnable=first, fallbacks=others):
             new = [changed(one, change) for one in others]
-            return runnable.model_copy(update={"runnable": changed(first, change), "fallbacks": new})
+            return runnable.model_copy(
+                update={"runnable": changed(first, change), "fallbacks": new}
+            )
         case RunnableSequence(first=first, middle=middle, last=last):
             return runnable.model_copy(
                 update={
@@ -126,9 +128,7 @@ def _unbound(runnable: Some, values: Mapping[str, Any]) -> Some:
                 own = bound[name]
                 both = parameter == "max_tokens" and isinstance(own, int)
                 bound[name] = min(own, value) if both else value
-    return runnable.model_copy(
-        update={"kwargs": bound, "bound": _unbound(runnable.bound, values)}
-    )
+    return runnable.model_copy(update={"kwargs": bound, "bound": _unbound(runnable.bound, values)})
 
 
 def has_parser(runnable: Some) -> bool:

@@ -1,7 +1,7 @@
 """Any LangChain chat model as a backend of reflectkit.
 
-    from reflectkit import Client
-    client = Client(LangChainBackend(ChatOpenAI(...)), mode="prompted")
+from reflectkit import Client
+client = Client(LangChainBackend(ChatOpenAI(...)), mode="prompted")
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.retry import RunnableRetry
+
 from reflectkit import (
     Chunk,
     ConfigurationError,

@@ -15,6 +15,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.output_parsers import BaseTransformOutputParser
 from langchain_core.outputs import ChatGeneration, Generation
 from pydantic import ConfigDict, model_validator
+
 from reflectkit import ConfigurationError, Transcript
 from reflectkit.protocol import parse
 
@@ -181,7 +182,7 @@ class ReflectionOutputParser(_Incremental[Any]):
         return "reflection"
 
     @property
-    def OutputType(self) -> type[Reflected]:  # noqa: N802  # LangChain's name
+    def OutputType(self) -> type[Reflected]:  # LangChain's name
         """What ``invoke`` gives."""
         return Reflected
 
@@ -225,7 +226,7 @@ class OutputOnlyParser(_Incremental[str]):
         return "output_only"
 
     @property
-    def OutputType(self) -> type[str]:  # noqa: N802  # LangChain's name
+    def OutputType(self) -> type[str]:  # LangChain's name
         """What ``invoke`` gives."""
         return str
 

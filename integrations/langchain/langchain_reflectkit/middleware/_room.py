@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from langchain.agents.middleware import ModelRequest
+
 from reflectkit import Request, Scope
 from reflectkit.budget.ledger import parts_of
 

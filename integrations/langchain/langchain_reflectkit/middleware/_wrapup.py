@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from langchain.agents.middleware import ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+
 from reflectkit import Budget
 from reflectkit.budget.tokens import Counter
 
 from .._pieces import Pieces
+from .._records import answer_in, as_request, text_of
 from .._transcripts import calls_of
 from ._room import Plan, Room
-from ._turns import answer_in, as_request, text_of
 
 __all__ = ["NOW", "answered", "ended", "plan", "written"]
 
@@ -46,7 +47,7 @@ def plan(
     how: str,
 ) -> Plan | None:
     """The call that can be made with what is left; None if there is none."""
-    if room.time is not None and room.time <= 0 or room.calls is not None and room.calls < 1:
+    if (room.time is not None and room.time <= 0) or (room.calls is not None and room.calls < 1):
         return None
     counted = as_request(request.messages, request.system_message, request.tools)
     prompt = counter.prompt_upper(counted)
@@ -86,9 +87,7 @@ def _last(
         most = wanted if room.tokens is None else min(wanted, room.tokens - prompt)
         least = min(_LEAST, wanted) if kept != _KEPT[-1] else 1
         if most >= least and (capped is None or prompt <= capped):
-            return Plan(
-                request=asked, counted=counted, prompt=prompt, completion=most, last=True
-            )
+            return Plan(request=asked, counted=counted, prompt=prompt, completion=most, last=True)
     return None
 
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any, Final, Literal, NotRequired, get_args
 
 from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import ExtendedModelResponse, PrivateStateAttr
-from langchain_core.messages import AIMessage
 from langgraph.config import get_config
 from langgraph.types import Command
+
 from reflectkit import Budget, BudgetExceeded, ConfigurationError, Limit, Scope, Usage
 from reflectkit.budget.ledger import Demand
 from reflectkit.budget.tokens import Counter
@@ -22,11 +22,11 @@ from reflectkit.ledgers.hold import Lease, hold
 
 from .._errors_of_budget import TokenBudgetExceeded
 from .._here import run_here
+from .._records import answer_in
 from .._usage import is_cached, usage_of
 from .._wrapped import field_of, models_in, name_of, with_fields
 from . import _wrapup
-from ._room import Plan, Room, room_of
-from ._turns import answer_in, as_request
+from ._room import Plan, room_of
 
 __all__ = ["TokenBudgetExceeded", "TokenBudgetMiddleware", "TokenBudgetState"]
 
@@ -166,7 +166,9 @@ class TokenBudgetMiddleware(AgentMiddleware[TokenBudgetState, Any, Any]):
         self, request: ModelRequest[Any], handler: Handler
     ) -> ExtendedModelResponse[Any]:
         """The model's response, paid for. Raises ``TokenBudgetExceeded`` where that was wanted."""
-        snapshot = dict(request.state.get("token_budget") or self.before_agent({}, None)["token_budget"])  # type: ignore[typeddict-item]
+        snapshot = dict(
+            request.state.get("token_budget") or self.before_agent({}, None)["token_budget"]
+        )  # type: ignore[typeddict-item]
         scopes = self._scopes_of(request.runtime, snapshot)
         await self._restore(scopes, snapshot)
         counter = self._counter or counter_for(name_of(request.model))
@@ -261,9 +263,7 @@ class TokenBudgetMiddleware(AgentMiddleware[TokenBudgetState, Any, Any]):
             tokens, calls = (int(snapshot.get(name) or 0) for name in told[kind])
             await _catch_up(scope, tokens, calls)
 
-    async def _snapshot(
-        self, scopes: Sequence[Scope], snapshot: dict[str, Any]
-    ) -> dict[str, Any]:
+    async def _snapshot(self, scopes: Sequence[Scope], snapshot: dict[str, Any]) -> dict[str, Any]:
         spent: dict[str, int] = {}
         for scope in scopes:
             kind = scope.key.partition(":")[0]

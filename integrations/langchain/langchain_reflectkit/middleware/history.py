@@ -64,9 +64,5 @@ def _active(messages: Sequence[AnyMessage]) -> int:
 
 def _whole(messages: Sequence[AnyMessage], cut: int) -> bool:
     """No call before ``cut`` has its result behind it."""
-    before = {
-        c["id"] for m in messages[:cut] if isinstance(m, AIMessage) for c in m.tool_calls
-    }
-    return not any(
-        isinstance(m, ToolMessage) and m.tool_call_id in before for m in messages[cut:]
-    )
+    before = {c["id"] for m in messages[:cut] if isinstance(m, AIMessage) for c in m.tool_calls}
+    return not any(isinstance(m, ToolMessage) and m.tool_call_id in before for m in messages[cut:])

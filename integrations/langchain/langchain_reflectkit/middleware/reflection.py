@@ -14,6 +14,7 @@ from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResp
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.errors import GraphBubbleUp
+
 from reflectkit import (
     BackendError,
     Budget,
@@ -23,7 +24,6 @@ from reflectkit import (
     ConfigurationError,
     Message,
     ReflectKitError,
-    Reply,
     Request,
     Scope,
 )
@@ -32,11 +32,11 @@ from reflectkit.correction import Policy
 
 from .._here import run_here
 from .._pieces import Pieces
+from .._records import answer_in, as_turn, record_of
 from .._turns import as_langchain
 from .._usage import Counting
 from .._verifiers import HIDDEN, verifiers_of
 from .._wrapped import with_fields
-from ._turns import answer_in, as_turn
 
 try:
     from langchain.agents.middleware.internal_call_transformer import (
@@ -223,7 +223,7 @@ class _Asking:
             record = _stopped("exhausted", type(self._failure).__name__)
             return _marked(self._responses[0], {**record, "attempts": self._asked})
         kept = (reply.attempt.transcript.payload or {}).get(_RESPONSE, 0)
-        return _marked(self._responses[kept], _record(reply))
+        return _marked(self._responses[kept], record_of(reply))
 
 
 def _turns(request: Request) -> tuple[Message, ...]:
@@ -278,23 +278,6 @@ def _stopped(status: str, by: str) -> dict[str, Any]:
     return {"status": status, "attempts": 1, "chosen": 1, "stopped_by": by}
 
 
-def _record(reply: Reply) -> dict[str, Any]:
-    """What came of the loop, in plain values that a checkpoint keeps."""
-    return {
-        "status": reply.status,
-        "attempts": len(reply.attempts),
-        "chosen": reply.chosen,
-        "because": reply.because,
-        "stopped_by": reply.stopped_by,
-        "verdicts": [
-            {"name": v.name, "ok": v.ok, "by": v.by, "feedback": v.feedback}
-            for v in reply.verdicts
-        ],
-        "tokens": {"prompt": reply.usage.prompt, "completion": reply.usage.completion},
-        "exact": reply.usage.exact,
-    }
-
-
 def _marked(response: ModelResponse[Any], record: dict[str, Any]) -> ModelResponse[Any]:
     """The response, its answer with the record in its metadata."""
     answer = answer_in(response.result)
@@ -306,6 +289,4 @@ def _marked(response: ModelResponse[Any], record: dict[str, Any]) -> ModelRespon
     marked = answer.model_copy(
         update={"response_metadata": {**told, "reflectkit": {**inner, **record}}}
     )
-    return replace(
-        response, result=[marked if m is answer else m for m in response.result]
-    )
+    return replace(response, result=[marked if m is answer else m for m in response.result])

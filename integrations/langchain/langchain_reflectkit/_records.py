@@ -1,4 +1,4 @@
-"""An agent's messages as reflectkit's, to be counted and to be judged in their conversation. Pure."""
+"""LangChain's messages as reflectkit's, to be counted and judged, and replies as records. Pure."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from langchain_core.messages import (
 )
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from reflectkit import Message, Request
+
+from reflectkit import Message, Reply, Request
 from reflectkit.messages import Role
 
-from .._transcripts import calls_of
+from ._transcripts import calls_of
 
-__all__ = ["answer_in", "as_request", "as_turn", "text_of"]
+__all__ = ["answer_in", "as_request", "as_turn", "record_of", "text_of"]
 
 _ROLES: dict[type, Role] = {
     HumanMessage: "user",
@@ -50,11 +51,25 @@ def as_request(
     """What is sent, as far as it counts: turns and tools."""
     head = [as_turn(system)] if system else []
     told = [t if isinstance(t, dict) else convert_to_openai_tool(t) for t in tools]
-    return Request(
-        messages=(*head, *map(as_turn, messages)), extra={"tools": told} if told else {}
-    )
+    return Request(messages=(*head, *map(as_turn, messages)), extra={"tools": told} if told else {})
 
 
 def answer_in(messages: Sequence[Any]) -> AIMessage | None:
     """The last message of a model."""
     return next((m for m in reversed(messages) if isinstance(m, AIMessage)), None)
+
+
+def record_of(reply: Reply) -> dict[str, Any]:
+    """What came of the attempts, in plain values that a checkpoint keeps."""
+    return {
+        "status": reply.status,
+        "attempts": len(reply.attempts),
+        "chosen": reply.chosen,
+        "because": reply.because,
+        "stopped_by": reply.stopped_by,
+        "verdicts": [
+            {"name": v.name, "ok": v.ok, "by": v.by, "feedback": v.feedback} for v in reply.verdicts
+        ],
+        "tokens": {"prompt": reply.usage.prompt, "completion": reply.usage.completion},
+        "exact": reply.usage.exact,
+    }
