@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import aclosing, suppress
 from typing import Any, Final, Generic, TypeVar, cast
 
-__all__ = ["call", "iterate", "later", "loop"]
+__all__ = ["call", "current", "iterate", "later", "loop"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -63,6 +63,11 @@ def loop() -> asyncio.AbstractEventLoop:
             hint="Use ainvoke or astream there.",
         )
     return _thread.loop
+
+
+def current() -> asyncio.AbstractEventLoop | None:
+    """The loop, if there is one yet."""
+    return _thread.loop if _thread is not None else None
 
 
 class _Job(Generic[T]):
