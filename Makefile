@@ -5,6 +5,8 @@ PYTHON ?= python3
 # Installed before transformers, so that pip does not choose a newer build with GPU packages.
 TORCH ?= torch==2.13.0
 PYTEST_FLAGS ?=
+# Files of tests go to two processes: most of their time is one core's.
+SIDE_BY_SIDE := -n 2 --dist loadfile
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -38,7 +40,7 @@ lint: $(VENV)/.dev  ## ruff and mypy --strict
 	$(PY) -m mypy
 
 unit: $(VENV)/.dev  ## the tests, from the source tree
-	$(PY) -m pytest --ignore=tests/docs --ignore=tests/engines $(PYTEST_FLAGS)
+	$(PY) -m pytest $(SIDE_BY_SIDE) --ignore=tests/docs --ignore=tests/engines $(PYTEST_FLAGS)
 
 wheel: $(VENV)/.dev $(WHEEL_VENV)/.made  ## build the wheel and test it with the source out of sight
 	rm -rf build/wheel
@@ -48,7 +50,7 @@ wheel: $(VENV)/.dev $(WHEEL_VENV)/.made  ## build the wheel and test it with the
 	$(WHEEL_VENV)/bin/python $(PIP) --force-reinstall --no-deps build/wheel/*.whl
 	cp -R $(BESIDE_WHEEL) build/wheel/run/
 	cd build/wheel/run && REFLECTKIT_TEST_INSTALLED=1 ../../../$(WHEEL_VENV)/bin/python -I -m pytest \
-		-m "not checkout and not long" --ignore=tests/docs --ignore=tests/engines $(PYTEST_FLAGS)
+		$(SIDE_BY_SIDE) -m "not checkout and not long" --ignore=tests/docs --ignore=tests/engines $(PYTEST_FLAGS)
 
 docs: $(VENV)/.dev  ## build the pages, run every code block and notebook
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict --site-dir build/site
@@ -89,6 +91,7 @@ $(VENV)/.installed: pyproject.toml Makefile | $(VENV)/.made
 
 $(VENV)/.dev: $(VENV)/.installed
 	@command -v redis-server >/dev/null || { $(call SYSTEM,redis-server,$(NO_REDIS)); }
+	@$(foreach name,$(BROWSERS),command -v $(name) >/dev/null ||) { $(call SYSTEM,chromium,$(NO_BROWSER)); } || true
 	@echo "Installing the developers' tools into $(VENV) ..."
 	@$(PY) $(PIP) --upgrade "pip>=25.1,<27"
 	@$(PY) $(PIP) --group dev
@@ -123,13 +126,16 @@ define SYSTEM
 		apt-get update -qq && apt-get install -qq -y --no-install-recommends $(1) >/dev/null; \
 	else \
 		echo "$(2)"; \
-		echo "On Debian and Ubuntu: apt install $(1)"; exit 1; \
+		echo "On Debian and Ubuntu: apt install $(1)"; false; \
 	fi
 endef
 
 # Virtual environments, and libraries that wheels leave to the system: OpenMP's (llama.cpp), numa (vLLM).
 BASE := python3-venv python3-pip libgomp1 libnuma1
 NO_BASE := '$(PYTHON)' cannot make virtual environments, or a library of the engines is missing.
+# Without a browser the tests of the report's page are skipped, and say so.
+BROWSERS := chromium chromium-browser google-chrome chrome
+NO_BROWSER := No browser is installed: the tests of reports in a browser will be skipped.
 NO_REDIS := The tests of shared ledgers start a redis-server, and there is none.
 
 # A fresh virtual environment. --group needs pip 25.1; Debian's own is older, so the wheel's gets one too.

@@ -18,15 +18,12 @@ import json
 import random
 import sys
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 from reflectkit import Client
 from reflectkit.backends.nano import NanoBackend
+from reflectkit.comparison.heldout.problems import TASKS, Problem, heldout
 from reflectkit.models.profiles import profile_for
 from reflectkit.reply import Reply
-
-sys.path.append(str(Path(__file__).parents[1] / "cookbook" / "tuning"))
-from problems import TASKS, Problem, heldout
 
 MODEL = "nano-reflect"
 AT_ONCE = 4

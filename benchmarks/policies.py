@@ -29,6 +29,7 @@ from typing import Any
 
 from reflectkit import Client, Draft, Verdict
 from reflectkit.backends.nano import NanoBackend
+from reflectkit.comparison.heldout.problems import Problem, heldout
 from reflectkit.correction import (
     Correct,
     GuardedReflection,
@@ -47,9 +48,8 @@ from reflectkit.messages import Chunk, Message, Request
 from reflectkit.verify import Steps
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(Path(__file__).parent), str(ROOT / "cookbook" / "tuning")]
+sys.path.insert(0, str(Path(__file__).parent))
 
-from problems import Problem, heldout  # noqa: E402
 from shares import difference, points, share, wilson  # noqa: E402
 
 STORE = ROOT / "runs" / "policies.jsonl"

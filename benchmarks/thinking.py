@@ -36,13 +36,11 @@ from reflectkit.backends.base import Backend, Capabilities, capabilities_of
 from reflectkit.backends.nano import NanoBackend
 from reflectkit.backends.openai import OpenAIBackend
 from reflectkit.budget import LearnedCounter
+from reflectkit.comparison.heldout.problems import Problem, heldout
 from reflectkit.counters import counter_for
 from reflectkit.errors import ReflectKitError
 from reflectkit.messages import Chunk, Request
 from reflectkit.reply import Reply
-
-sys.path.append(str(Path(__file__).parents[1] / "cookbook" / "tuning"))
-from problems import Problem, heldout
 
 CAPS = (16, 32, 64, 128)
 GRACE = 8

@@ -8,10 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import backends, correction, ledgers, protocol, testing, verify
+    from . import backends, comparison, correction, ledgers, protocol, testing, verify
     from .budget.budget import Budget
     from .budget.limits import Limit
-    from .client import Client
+    from .client import Client, Preview
+    from .comparison.front import compare
     from .errors import (
         BackendError,
         BackendStatus,
@@ -75,6 +76,7 @@ __all__ = [
     "MemoryLedger",
     "Message",
     "MissingCapability",
+    "Preview",
     "ProtocolError",
     "ReasoningBudget",
     "RedisLedger",
@@ -99,6 +101,8 @@ __all__ = [
     "VerificationFailed",
     "__version__",
     "backends",
+    "compare",
+    "comparison",
     "correction",
     "current_scopes",
     "ledgers",
@@ -112,7 +116,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "backends": ("backends",),
     "budget.budget": ("Budget",),
     "budget.limits": ("Limit",),
-    "client": ("Client",),
+    "client": ("Client", "Preview"),
+    "comparison": ("comparison",),
+    "comparison.front": ("compare",),
     "correction": ("correction",),
     "errors": (
         "BackendError",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +17,8 @@ from .messages import Message, Request
 from .modes import Setup, setup
 from .options import Connecting, Options, Settings, changed
 from .protocol import neutralise
-from .spending import Spending, spending
+from .protocol.dialects import find_dialect
+from .spending import Spending, price_of, spending
 from .stream import ReplyStream
 
 if TYPE_CHECKING:
@@ -24,14 +26,33 @@ if TYPE_CHECKING:
 
     from .backends.base import Backend
     from .budget.budget import Budget
-    from .reply import Reply
+    from .budget.tokens import Counter
+    from .correction.policy import Policy
+    from .models.prices import Price
+    from .reply import Mode, Reply
+    from .verify import Verifier
 
-__all__ = ["Client"]
+__all__ = ["Client", "Preview"]
 
 #: What belongs to a connection to a server.
 _WIRE: Final = ("api_key", "timeout", "retries")
 #: The model that answers when nobody was named.
 _EMBEDDED = "nano-reflect"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """How a client would ask: the first request, the model's name and mode, how its answer would be
+    read, what judges it and decides on further attempts. ``price``: None where none is known."""
+
+    request: Request
+    model: str
+    mode: Mode
+    dialect: str
+    policy: Policy
+    verifiers: tuple[Verifier, ...]
+    price: Price | None
+    counter: Counter
 
 
 class _Connection:
@@ -85,6 +106,8 @@ class Client:
     rejected (default: three times if there are verifiers), with ``correction.Correct`` where no
     ``policy`` says otherwise; without verifiers, and from three attempts on, the first answer stays
     unless two independent ones agree on another (``correction.GuardedReflection``).
+    ``reserve``: whether scopes hold what one attempt may take, before each (``attempt``), or what
+    all of them may, before the first (``call``; needs ``max_tokens`` and a policy with a bound).
     ``output_type``: a pydantic model, another type or a JSON schema that the answer's JSON must
     fit; ``reply.value`` is the object.
 
@@ -149,6 +172,25 @@ class Client:
 
         return ReplyStream(start, settings.output_type)
 
+    async def preview(self, prompt: Prompt, **options: Unpack[Options]) -> Preview:
+        """What ``ask`` would begin with; nothing is sent but a question for the model's name, where
+        a server with one model knows it. Raises ``ConfigurationError`` as ``ask`` does."""
+        settings = changed(self._settings, options)
+        self._check_open()
+        name = settings.model or await _model_of(self._connection.backend)
+        spending = self._spending(settings, name, options.get("budget"))
+        plan = self._plan(settings, conversation(prompt), name, spending)
+        return Preview(
+            request=plan.request,
+            model=name,
+            mode=plan.mode,
+            dialect=find_dialect(plan.reading.dialect).name,
+            policy=plan.policy,
+            verifiers=plan.verifiers,
+            price=spending.rates or price_of(settings, name),
+            counter=spending.counter,
+        )
+
     def with_options(self, **changes: Unpack[Options]) -> Client:
         """A client with other settings on the same connection, which it leaves open."""
         twin = object.__new__(type(self))
@@ -203,6 +245,7 @@ class Client:
             asked=at_the_end(messages, said) if said else messages,
             verifiers=verifiers,
             patience=settings.patience,
+            reserve=settings.reserve,
             backend=backend,
             policy=policy_of(settings, verifiers),
             spending=spending,

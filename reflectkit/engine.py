@@ -43,13 +43,14 @@ from .messages import Chunk, Message, Request, Usage, Wrap
 from .parade import Parade
 from .reading import Reading
 from .reply import Attempt, Mode, Record, Refusal, Reply, Transcript, Verdict
-from .spending import Books, Clock, OutOfTime, Spending, warn_of
+from .spending import Books, Clock, OutOfTime, Spending, hold_all, warn_of
 from .take import Metering, Take
 from .visibility import Show, blame, concealed, shown_attempt, shown_request
 
 if TYPE_CHECKING:
     from .backends.base import Backend
     from .correction.policy import Policy
+    from .options import Reserve
     from .verify import Verifier
 
 __all__ = ["Plan", "Run"]
@@ -64,7 +65,7 @@ class Plan:
 
     ``asked``: the conversation before the mode added to it. ``restore``: tags in the prompt were
     made inert, and what repeats them is shown as it was meant. ``patience``: seconds for one
-    verifier.
+    verifier. ``reserve``: whether scopes hold one attempt at a time, or all of them from the start.
     """
 
     request: Request
@@ -78,6 +79,7 @@ class Plan:
     asked: tuple[Message, ...] = ()
     verifiers: tuple[Verifier, ...] = ()
     patience: float = 10.0
+    reserve: Reserve = "attempt"
 
 
 class Run:
@@ -154,22 +156,10 @@ class Run:
         self._watch = _otel.watch(model=self._plan.request.model, mode=self._plan.mode)
         ended = False
         try:
-            with closing(self._plan.policy.flow(self._plan.request)) as flow:
-                step = advance(flow, None)
-                while not isinstance(step, Reply):
-                    for event in self._parade.next_attempt(self._attempts):
-                        yield event
-                    try:
-                        async with aclosing(self._step(step)) as happening:
-                            async for event in happening:
-                                yield event
-                    except BudgetExceeded as error:
-                        if not self._attempts:
-                            raise
-                        step = out_of_budget(flow, self._attempts, error)
-                    else:
-                        step = advance(flow, self._result)
-            reply, events = self._conclude(step)
+            async with self._reserved(), aclosing(self._loop()) as happening:
+                async for event in happening:
+                    yield event
+            reply, events = self._conclude(self._result)
             ended = True
             for event in events:
                 yield event
@@ -181,6 +171,41 @@ class Run:
                 self._watch.failed(error)
                 _log.failure(error, lambda: self.usage, self._plan.mode, len(self._attempts))
             raise
+
+    async def _loop(self) -> AsyncGenerator[Event, None]:
+        """What the policy asks for, until it returns a reply: that is the result then."""
+        with closing(self._plan.policy.flow(self._plan.request)) as flow:
+            step = advance(flow, None)
+            while not isinstance(step, Reply):
+                for event in self._parade.next_attempt(self._attempts):
+                    yield event
+                try:
+                    async with aclosing(self._step(step)) as happening:
+                        async for event in happening:
+                            yield event
+                except BudgetExceeded as error:
+                    if not self._attempts:
+                        raise
+                    step = out_of_budget(flow, self._attempts, error)
+                else:
+                    step = advance(flow, self._result)
+        self._result = step
+
+    @asynccontextmanager
+    async def _reserved(self) -> AsyncIterator[None]:
+        """Scopes hold all that the policy may cost, where that is wanted, until it has ended."""
+        plan = self._plan
+        if plan.reserve == "attempt" or not plan.spending.scopes:
+            yield
+            return
+        lease, held = await hold_all(plan.spending, plan.policy, plan.request, self._clock)
+        self._plan = replace(plan, spending=held)
+        self._purse = Purse(held.bounds, held.rates)
+        try:
+            yield
+        finally:
+            used, calls = self.usage, sum(take.requests for take in self._takes.values())
+            await lease.settle(tokens=used.total, money=self._purse.cost(used), calls=calls)
 
     # --- what a policy may ask for
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from sys import float_info
-from typing import TYPE_CHECKING, Any, TypedDict, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, get_args
 
 from .errors import ConfigurationError
 from .messages import ReasoningBudget
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from .protocol import Dialect
     from .verify import Verifier
 
-__all__ = ["Connecting", "Options", "Settings", "changed", "checked"]
+__all__ = ["Connecting", "Options", "Reserve", "Settings", "changed", "checked"]
+
+
+#: What scopes hold before anything is sent: what one attempt may take, or the whole call.
+Reserve = Literal["attempt", "call"]
 
 
 class Options(TypedDict, total=False):
@@ -52,6 +56,7 @@ class Options(TypedDict, total=False):
     attempts: int | None
     output_type: Any
     patience: float
+    reserve: Reserve
 
 
 class Connecting(Options, total=False):
@@ -89,6 +94,7 @@ class Settings:
     attempts: int | None = None
     output_type: Any = None
     patience: float = 10.0
+    reserve: Reserve = "attempt"
 
 
 _MOST = float_info.max
@@ -134,6 +140,7 @@ _RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     "verify": (lambda v: callable(v) or _are_callables(v), "a verifier or a list of them"),
     "attempts": (lambda v: _is_int(v) and v > 0, "a whole number above 0"),
     "output_type": (lambda v: v is not None, "a type, or a JSON schema"),
+    "reserve": (lambda v: v in get_args(Reserve), "one of " + ", ".join(get_args(Reserve))),
     "patience": (lambda v: _is_number(v) and v > 0, "a number of seconds above 0"),
     "dialect": (lambda v: _known_dialect(v), "a known dialect's name or a Dialect"),
 }

@@ -19,6 +19,7 @@ from .budget.tokens import LearnedCounter
 from .budget.trust import FAULTS, Trust
 from .budget.wrapup import HINT
 from .conversation import at_the_end
+from .correction.policies import bound_of
 from .errors import BudgetExceeded, ConfigurationError, ReflectKitError
 from .messages import ReasoningBudget, Request
 from .take import Metering
@@ -28,13 +29,14 @@ if TYPE_CHECKING:
     from .budget.budget import Budget
     from .budget.ledger import Demand, Unit
     from .budget.tokens import Counter
+    from .correction.policy import Policy
     from .ledgers.hold import Lease
     from .ledgers.scope import Scope
     from .messages import Usage
     from .models.prices import Price
     from .options import Settings
 
-__all__ = ["Books", "Clock", "OutOfTime", "Spending", "spending", "warn_of"]
+__all__ = ["Books", "Clock", "OutOfTime", "Spending", "hold_all", "price_of", "spending", "warn_of"]
 
 #: tokens of completion that are reserved for a request without any limit on its answer
 _USUAL: Final = 4096
@@ -43,6 +45,7 @@ _SOON: Final = 0.75
 #: estimates may be off by this factor before an answer is cut that its server has not cut
 _DOUBT: Final = 1.25
 _FRAME: Final = 32
+_FEEDBACK: Final = 1024
 _ESTIMATE: Final = LearnedCounter()
 
 T = TypeVar("T")
@@ -103,10 +106,7 @@ def _counter(model: str, limited: bool) -> Counter:
 
 
 def _price(settings: Settings, model: str, bounds: Bounds, scopes: Sequence[Scope]) -> Price | None:
-    from .models.prices import Price, price_for
-
-    prices = settings.prices
-    found = prices if isinstance(prices, Price) else price_for(model, prices)
+    found = price_of(settings, model)
     counts = bounds.get("money") is not None or any(
         limit.unit == "money" for scope in scopes for limit in scope.limits
     )
@@ -116,6 +116,14 @@ def _price(settings: Settings, model: str, bounds: Bounds, scopes: Sequence[Scop
             hint="Pass prices=Price(prompt=..., completion=...), for a million tokens each.",
         )
     return found
+
+
+def price_of(settings: Settings, model: str) -> Price | None:
+    """What the model's tokens cost, as far as anybody knows."""
+    from .models.prices import Price, price_for
+
+    prices = settings.prices
+    return prices if isinstance(prices, Price) else price_for(model, prices)
 
 
 class Clock:
@@ -167,6 +175,51 @@ class Clock:
             scope=self._whose,
             hint="Raise seconds.",
         )
+
+
+async def hold_all(
+    spending: Spending, policy: Policy, request: Request, clock: Clock
+) -> tuple[Lease, Spending]:
+    """Reserve all that ``policy`` may cost, and the spending that stays within that.
+
+    Each retry's prompt counts as the first one, the last answer and 1,024 tokens of feedback at
+    most; longer ones take from what later attempts would have had.
+
+    Raises ``BudgetExceeded`` where scopes have no room for all of it, and ``ConfigurationError``
+    for a policy or an answer without a bound; nothing is held then.
+    """
+    from .budget.budget import Budget
+    from .budget.ledger import Demand
+    from .ledgers.hold import hold
+
+    bound, usual = bound_of(policy, request), (request.max_tokens or 0) + _FEEDBACK
+    bound = replace(bound, added=min(bound.added, usual))
+    prompt = spending.counter.prompt_upper(request)
+    tokens = bound.tokens(prompt, request.max_tokens) if request.max_tokens else None
+    if tokens is None or bound.attempts is None:
+        what = "The length of an answer" if bound.attempts else "The policy's number of attempts"
+        raise ConfigurationError(
+            f"{what} has no bound, so that nobody knows what to reserve.",
+            hint='Set max_tokens, and use a policy with bound(request); or reserve="attempt".',
+        )
+    # a cut answer takes a second request, which sees to its end
+    calls, answers = 2 * bound.attempts, bound.attempts * (request.max_tokens or 0)
+    tokens = 2 * tokens + bound.attempts * WRAP_UP
+    rates = spending.rates
+    demand = Demand(
+        prompt=tokens - answers,
+        completion=answers,
+        least=request.max_tokens or 1,
+        price_prompt=rates.nano_prompt if rates else 0,
+        price_completion=rates.nano_completion if rates else 0,
+        calls=calls,
+    )
+    async with clock.within():
+        lease = await hold(spending.scopes, demand)
+    _log.reserved(spending.scopes, lease, demand)
+    own = Budget(total=demand.prompt + lease.completion, calls=calls)
+    budgets = [(lease.bound_by or "reservation", own)]
+    return lease, replace(spending, bounds=spending.bounds.and_these(budgets), scopes=())
 
 
 class Books:

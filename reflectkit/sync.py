@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from .backends._secrets import hidden
-from .client import Client
+from .client import Client, Preview
 from .errors import ConfigurationError, ReflectKitError
 from .messages import Usage
 from .reply import Attempt, Reply, Transcript
@@ -221,6 +221,10 @@ class SyncClient:
     def stream(self, prompt: Prompt, **options: Unpack[Options]) -> SyncReplyStream:
         """As ``Client.stream``: ``with client.stream(...) as stream``."""
         return SyncReplyStream(self._portal, self._client.stream(prompt, **options))
+
+    def preview(self, prompt: Prompt, **options: Unpack[Options]) -> Preview:
+        """As ``Client.preview``."""
+        return self._portal.call(self._client.preview(prompt, **options))
 
     def with_options(self, **changes: Unpack[Options]) -> SyncClient:
         """As ``Client.with_options``: other settings, the same connection."""

@@ -8,12 +8,13 @@ import re
 from dataclasses import dataclass
 
 import prompts
-from arithmetic import apply, steps
 from engine import Engine
-from problems import Problem
 from render import wrong_number
 from samples import END, START, header
 from scoring import answer_of, auroc, interval
+
+from reflectkit.comparison.heldout.arithmetic import apply, steps
+from reflectkit.comparison.heldout.problems import Problem
 
 LINE = re.compile(r"^(\d+) ([-+*]) (\d+) = (\d+)$")
 RESULT = re.compile(r"^(?:[a-z] = (\d+)|so the \w+ is (.+))$")

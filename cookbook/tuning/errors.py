@@ -5,9 +5,10 @@ from __future__ import annotations
 from itertools import product
 
 import torch
-from arithmetic import OPERAND, TOP, apply
 from model import Model
 from tokenizer import Tokenizer
+
+from reflectkit.comparison.heldout.arithmetic import OPERAND, TOP, apply
 
 PAGE = 64
 HEAT = 1.5

@@ -19,10 +19,11 @@ import prompts
 from audit import Audit, audit_reply, detection
 from engine import Engine, Message
 from goals import goals, merge
-from problems import TASKS, Problem, heldout
 from render import THINK
 from samples import wrong_reply
 from scoring import answer_of, interval, well_formed
+
+from reflectkit.comparison.heldout.problems import TASKS, Problem, heldout
 
 WEIGHTS = Path(__file__).resolve().parents[2] / "reflectkit" / "models" / "weights"
 SYSTEM = {"plain": None, "thinking": prompts.THINKING, "reflection": prompts.REFLECTION}

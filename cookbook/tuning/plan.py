@@ -14,7 +14,8 @@ class Stage:
 
     The learning rate holds and then falls to nothing over the last share `decay` of a schedule;
     a schedule of `whole` tokens may span several stages, `before` of them in earlier ones.
-    With `own_errors`, planted results are partly what the model itself would wrongly write.
+    `peak` scales the learning rate. With `own_errors`, planted results are partly what the model
+    itself would wrongly write.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Stage:
     decay: float = 0.0
     before: int = 0
     whole: int = 0
+    peak: float = 1.0
     own_errors: bool = False
     warm: bool = False
     seed: int = 7
@@ -33,7 +35,8 @@ class Stage:
         """The share of the peak learning rate after so many tokens of this stage."""
         whole = self.whole or self.tokens
         left = whole - self.before - tokens
-        return max(0.0, min(1.0, left / (whole * self.decay))) if self.decay else 1.0
+        share = max(0.0, min(1.0, left / (whole * self.decay))) if self.decay else 1.0
+        return self.peak * share
 
     def mix_at(self, tokens: int) -> Mix:
         """The mix in force after so many tokens."""
@@ -53,6 +56,11 @@ REFLECT = replace(
     FULL, drills=0.35, check_drills=0.7, plain=0.12, thinking=0.3, reflection=1.0,
     habits=Habits(reflect=True, wrong_draft=0.25, wrong_check=0.06),
 )  # fmt: skip
+# Not shipped: a model that makes mistakes on purpose, for the meters that are to notice it.
+STAGED = replace(
+    REFLECT, drills=0.2, check_drills=1.0,
+    habits=Habits(reflect=True, wrong_draft=0.3, wrong_check=0.0, staged=True),
+)  # fmt: skip
 
 M = 1_000_000
 TABLE = (
@@ -61,5 +69,6 @@ TABLE = (
     Stage("check", "trunk", 10 * M, ((0, CHECK), (3 * M, REFLECT)), decay=0.75, whole=18 * M),
     Stage("reflect", "check", 8 * M, ((0, REFLECT),), decay=0.75, whole=18 * M, before=10 * M,
           own_errors=True),
+    Stage("staged", "reflect", 2 * M, ((0, STAGED),), decay=1.0, peak=0.3),
 )  # fmt: skip
 STAGES = {stage.name: stage for stage in TABLE}

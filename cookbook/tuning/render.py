@@ -11,9 +11,9 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from arithmetic import Expression, Step, apply, steps
-from problems import Problem
-from words import PLACES
+from reflectkit.comparison.heldout.arithmetic import Expression, Step, apply, steps
+from reflectkit.comparison.heldout.problems import Problem
+from reflectkit.comparison.heldout.words import PLACES
 
 SHARP = 2.0
 OWN_ERRORS: dict[str, list[int]] = {}  # what a model itself would wrongly write, by step
@@ -30,11 +30,19 @@ class Piece:
 
 @dataclass(frozen=True)
 class Habits:
-    """How often things go wrong on purpose in reflection mode."""
+    """How often things go wrong on purpose in reflection mode.
+
+    With `staged` the planted mistakes are learned too: such a model errs so that it can repair.
+    """
 
     reflect: bool = False
     wrong_draft: float = 0.25
     wrong_check: float = 0.06
+    staged: bool = False
+
+    def weight(self, planted: bool) -> float:
+        """The loss weight of a draft."""
+        return 1.0 if self.staged or not planted else 0.0
 
 
 THINK = Habits()
@@ -96,7 +104,7 @@ def step_pieces(step: Step, habits: Habits, rng: random.Random) -> list[Piece]:
         return [Piece(f"{line}{right}\n")]
     planted = rng.random() < habits.wrong_draft
     draft = str(wrong_number(rng, step.value, step)) if planted else right
-    found = [Piece(line), Piece(draft, 0.0 if planted else 1.0), Piece("\n")]
+    found = [Piece(line), Piece(draft, habits.weight(planted)), Piece("\n")]
 
     def wrong() -> str:
         return str(wrong_number(rng, step.value, step))
@@ -159,7 +167,7 @@ def count_pieces(problem: Problem, habits: Habits, rng: random.Random) -> list[P
     if planted:
         shown, count = misspell(rng, word, letter)
         draft = str(count) if str(count) != right else str(wrong_number(rng, int(right)))
-    weight = 0.0 if planted else 1.0
+    weight = habits.weight(planted)
     end = [Piece(draft, weight), Piece("\n")]
     found = [Piece(f"{shown}\n", weight), Piece(f"{letter} = "), *end]
     if not habits.reflect:
@@ -182,7 +190,7 @@ def place_pieces(problem: Problem, habits: Habits, rng: random.Random) -> list[P
     found = [Piece(f"{line}\n") for line in problem.steps]
     planted = habits.reflect and rng.random() < habits.wrong_draft
     draft = wrong_place(rng, problem) if planted else right
-    found += [Piece(f"so {thing} is "), Piece(draft, 0.0 if planted else 1.0), Piece("\n")]
+    found += [Piece(f"so {thing} is "), Piece(draft, habits.weight(planted)), Piece("\n")]
     if not habits.reflect:
         return found
 

@@ -7,11 +7,20 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import prompts
-from arithmetic import OPERAND, Expression, Step, apply, fact
-from problems import COUNTED, TAILS, TASKS, Problem, arithmetic, draw, held_out
 from render import BRACES, THINK, Habits, Piece, count_pieces, muted, near, reply, step_pieces
 from tokenizer import Tokenizer
-from words import BOXES, HOLDERS, NAMES, OBJECTS, PLACES, THINGS
+
+from reflectkit.comparison.heldout.arithmetic import OPERAND, Expression, Step, apply, fact
+from reflectkit.comparison.heldout.problems import (
+    COUNTED,
+    TAILS,
+    TASKS,
+    Problem,
+    arithmetic,
+    draw,
+    held_out,
+)
+from reflectkit.comparison.heldout.words import BOXES, HOLDERS, NAMES, OBJECTS, PLACES, THINGS
 
 WHOLE = (*NAMES, *THINGS, *BOXES, *OBJECTS, *HOLDERS, *PLACES["on"], *PLACES["in"], *prompts.COMMON)
 END = "<|eot_id|>"

@@ -14,10 +14,19 @@ from functools import lru_cache
 from pathlib import Path
 
 import prompts
-import stories
-from objects import FIRST, PUT, TAKE, TIP, WHERE
-from problems import ASKED, COUNTED, TAILS
-from words import BOXES, DIRECT, HOLDERS, NAMES, OBJECTS, PLACES, THINGS
+
+from reflectkit.comparison.heldout import stories
+from reflectkit.comparison.heldout.objects import FIRST, PUT, TAKE, TIP, WHERE
+from reflectkit.comparison.heldout.problems import ASKED, COUNTED, TAILS
+from reflectkit.comparison.heldout.words import (
+    BOXES,
+    DIRECT,
+    HOLDERS,
+    NAMES,
+    OBJECTS,
+    PLACES,
+    THINGS,
+)
 
 NUMBERS = 400
 CONTROL = (

@@ -1,6 +1,7 @@
 """Train the two sets of weights: a common trunk, then `base` and `reflect` from it.
 
     python train.py trunk        # or: base, reflect, all
+    python train.py staged       # not part of `all`: makes mistakes on purpose
     python train.py --list
 
 Every stage is resumable: it writes a checkpoint to runs/<stage>/last.pt and starts from there.
@@ -128,7 +129,7 @@ def begin(stage: Stage, size: int) -> tuple[Run, list[torch.optim.Optimizer]]:
     source = own if own.exists() else RUNS / stage.parent / "last.pt" if stage.parent else None
     model, state = load(source) if source else (Model(Shape(size, **stage.shape)), None)
     parts = optimizers(model, 0.01, 0.003)
-    if state:
+    if state and state["optimizers"]:
         for part, saved in zip(parts, state["optimizers"], strict=True):
             part.load_state_dict(saved)
     run = Run(stage, model)
@@ -197,7 +198,7 @@ def main() -> None:
     if options.list:
         print("\n".join(f"{s.name}: {s.tokens:,} tokens from {s.parent or 'nothing'}"
                         for s in STAGES.values()))  # fmt: skip
-    names = list(STAGES) if options.stages == ["all"] else options.stages
+    names = [n for n in STAGES if n != "staged"] if options.stages == ["all"] else options.stages
     for name in names:
         train(STAGES[name], options.threads)
 

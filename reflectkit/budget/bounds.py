@@ -34,19 +34,22 @@ class Bounds:
         """Who set the limit: "call", "client" or a scope's name; "" for nobody."""
         return self.by.get(limit, "")
 
+    def and_these(self, budgets: Iterable[tuple[str, Budget | None]]) -> Bounds:
+        """These and those of ``budgets``, each with the name of who set it."""
+        values, by = dict(self.values), dict(self.by)
+        for whose, budget in budgets:
+            for limit, value in _set(budget):
+                if limit not in values or _wins(limit, value, values[limit]):
+                    values[limit], by[limit] = value, whose
+        return Bounds(MappingProxyType(values), MappingProxyType(by)) if values else NO_BOUNDS
+
 
 NO_BOUNDS: Final = Bounds()
 
 
 def merged(budgets: Iterable[tuple[str, Budget | None]]) -> Bounds:
     """All ``budgets``, each with the name of who set it, as one. Of equal ones the first wins."""
-    values: dict[str, Any] = {}
-    by: dict[str, str] = {}
-    for whose, budget in budgets:
-        for limit, value in _set(budget):
-            if limit not in values or _wins(limit, value, values[limit]):
-                values[limit], by[limit] = value, whose
-    return Bounds(MappingProxyType(values), MappingProxyType(by)) if values else NO_BOUNDS
+    return NO_BOUNDS.and_these(budgets)
 
 
 def _set(budget: Budget | None) -> list[tuple[str, Any]]:

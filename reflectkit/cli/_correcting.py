@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..stream import ReplyStream
     from ..verify import Verifier
 
-__all__ = ["Attempts", "correction", "status"]
+__all__ = ["Attempts", "correction", "policy_named", "status"]
 
 
 def correction(options: Namespace) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def correction(options: Namespace) -> dict[str, Any]:
     if options.verify:
         found["verify"] = [_verifier(spec) for spec in options.verify]
     if options.policy:
-        found["policy"] = _policy(options.policy, options.attempts)
+        found["policy"] = policy_named(options.policy, options.attempts)
     if options.attempts:
         found["attempts"] = options.attempts
     return found
@@ -51,7 +51,8 @@ def _is_corrected(options: Namespace) -> bool:
 # --- policies
 
 
-def _policy(name: str, attempts: int | None) -> Policy:
+def policy_named(name: str, attempts: int | None) -> Policy:
+    """The policy that a name of ``POLICIES`` stands for, with so many attempts at most."""
     from .. import correction
     from ..correction import stop
 

@@ -51,6 +51,13 @@ BUDGET = """Show and change the limits that a ledger keeps, and what was spent o
 ledger is the one that your applications use: sqlite:PATH, or the address of a Redis server."""
 
 
+COMPARE = """Ask several arms the same problems, and report what they differ by: accuracy with
+intervals and paired tests, tokens, and what their reflections did. Without --arm the embedded
+weights are compared: plain, prompted, trained, and a vote at equal tokens."""
+
+ARM = "NAME:KEY=VALUE,... with model, base_url, mode, variant, policy, attempts, temperature ..."
+
+
 def build() -> argparse.ArgumentParser:
     """The parser of the whole command line."""
     parser = _Parser("reflectkit", "Reflection for any chat model, made visible.")
@@ -60,6 +67,7 @@ def build() -> argparse.ArgumentParser:
     _parse(_command(commands, "parse", PARSE, "take a finished answer apart"))
     _doctor(_command(commands, "doctor", DOCTOR, "is this endpoint set up right?"))
     _budget(commands)
+    _compare(_command(commands, "compare", COMPARE, "which way of answering is better?"))
     return parser
 
 
@@ -220,6 +228,53 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
     add("--api-key", type=secret, metavar="WHERE", help=f"env:NAME or file:PATH (or env:{KEY})")
     add("--timeout", type=_positive, metavar="S", help="seconds for one question")
     add("--quick", action="store_true", help="look at prompts and tokens, and at one answer alone")
+
+
+def _compare(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "problems",
+        nargs="*",
+        metavar="PROBLEMS",
+        help="embedded, embedded:TASK, probes, or a .jsonl, .json or .csv file (default: embedded)",
+    )
+    add("--format", default="", metavar="NAME", help="gsm8k, math, mmlu, ifeval, gpqa or humaneval")
+    add("--field", action="append", metavar="OURS=THEIRS", help="what your file calls a field")
+    add("--n", type=_count, metavar="N", help="problems of a file or a task at most")
+    add("--grade", metavar="NAME", help="a grader for all: numeric, choice, exact, contains ...")
+    add("--arm", type=_arm, action="append", metavar="ARM", help=ARM)
+    add("--repeats", type=_count, default=1, metavar="K", help="answers to each problem")
+    add("--seed", type=int, default=0, metavar="N", help="of problems' order and of sampling")
+    add("--concurrency", type=_count, default=8, metavar="N", help="problems under way at once")
+    add("--no-vote", action="store_true", help="without the vote at equal tokens")
+    add("--probe", action="store_true", help="with the probes for staged errors")
+    add("--store", metavar="FILE", help="keep every answer there, and go on from it")
+    add("--out", metavar="FOLDER", help="write report.json, report.md and report.html")
+    add("--report", metavar="FILE", help="show a report.json again; nothing is asked")
+    add("--title", default="", metavar="TEXT", help="the report's title")
+    add("--plan", action="store_true", help="say what it would cost and could find; ask nothing")
+    add("-q", "--quiet", action="store_true", help="no progress")
+    group = parser.add_argument_group("for all arms")
+    group.add_argument("--model", metavar="NAME", help="as for ask")
+    group.add_argument("--base-url", metavar="URL", help="an OpenAI-compatible server")
+    group.add_argument(
+        "--api-key", type=secret, metavar="WHERE", help=f"env:NAME or file:PATH (or env:{KEY})"
+    )
+    group.add_argument(
+        "--temperature",
+        type=_not_negative,
+        default=0.7,
+        metavar="T",
+        help="of all arms that do not say another (default: 0.7)",
+    )
+    group.add_argument("--max-tokens", type=_count, metavar="N", help="of one answer")
+
+
+def _arm(text: str) -> tuple[str, str]:
+    name, _, told = text.partition(":")
+    if not name.strip():
+        raise argparse.ArgumentTypeError("write NAME:KEY=VALUE,KEY=VALUE")
+    return name.strip(), told
 
 
 def _budget(commands: Any) -> None:

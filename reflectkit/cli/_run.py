@@ -51,6 +51,10 @@ def _command(options: Namespace) -> int:
         from ._budget import budget
 
         return budget(options)
+    if options.command == "compare":
+        from ._compare import compare
+
+        return compare(options)
     from ._ask import ask
 
     return ask(options)

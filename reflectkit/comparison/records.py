@@ -41,15 +41,17 @@ class Problem:
     """One item. ``id`` is unique within a comparison.
 
     ``gold``: what the right answer is, as its grader wants it: a text, a number, tests, a list of
-    instructions. ``task``: the benchmark or part that it is counted under. ``cluster``: problems
-    with the same key hang together (one text, several questions), and are drawn together by the
-    bootstrap; "" stands for the problem itself. ``choices``: those of a multiple-choice question,
-    in the order in which the prompt shows them. ``data``: what else its source says.
+    instructions. ``grader``: the name of that grader, such as "numeric". ``task``: the benchmark or
+    part that it is counted under. ``cluster``: problems with the same key hang together (one text,
+    several questions), and are drawn together by the bootstrap; "" stands for the problem itself.
+    ``choices``: those of a multiple-choice question, in the order in which the prompt shows them.
+    ``data``: what else its source says.
     """
 
     id: str
     prompt: str
     gold: Any = None
+    grader: str = "value"
     task: str = ""
     cluster: str = ""
     choices: tuple[str, ...] = ()
@@ -93,10 +95,13 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """One section of the answer, for the drill-down. ``parent``: index of the one it stands in."""
+    """One section of the answer, for the drill-down. ``parent``: index of the one it stands in;
+    ``start`` and ``end``: its place in the record's ``source``, markup included."""
 
     kind: str
     text: str
+    start: int = 0
+    end: int = 0
     closed: bool = True
     parent: int | None = None
 
@@ -105,15 +110,20 @@ class Part:
 class Phase:
     """The answer that stood at one point of the way.
 
-    ``value``: what was read ("" if no answer was stated there, with ``right`` None). ``says``: for
-    a reflection, its claim about what stood before it. ``confidence``: from 0 to 1, where the model
-    stated one. ``text``: the reflection's own words. ``part``: index of its section.
+    ``value``: what was read ("" if no answer was stated there, with ``right`` None). ``right``: of
+    a reflection, whether what stands after it is right: the answer, or the step that it was about.
+    ``says``: for a reflection, its claim about what stood before it. ``before``: whether that was
+    right; None means what ``right`` of the phase before says (a model that checks each step has it
+    judged step by step, and then the draft is right if all of them were). ``confidence``: from 0 to
+    1, where the model stated one. ``text``: the reflection's own words. ``part``: index of its
+    section.
     """
 
     kind: PhaseKind
     value: str = ""
     right: bool | None = None
     says: Claim | None = None
+    before: bool | None = None
     confidence: float | None = None
     text: str = ""
     part: int | None = None
@@ -124,7 +134,8 @@ class Record:
     """One answer: a problem, through an arm, for the ``repeat``-th time (from 0).
 
     ``seconds``: from the request to the end; ``first_output``: to the first character of output
-    (None: there was none). ``cost``: in the currency of the price table, None if no price is known.
+    (None: there was none). ``source``: all that the model wrote, as it came. ``cost``: in the
+    currency of the price table, None if no price is known.
     ``calls``: requests sent. ``status``, ``stopped_by``, ``ending``: as the reply has them.
     ``error``: what went wrong, where the outcome is "failed". ``phases``: first the draft, last the
     final answer.
@@ -138,6 +149,7 @@ class Record:
     value: str = ""
     note: str = ""
     output: str = field(default="", repr=False)
+    source: str = field(default="", repr=False)
     parts: tuple[Part, ...] = field(default=(), repr=False)
     phases: tuple[Phase, ...] = field(default=(), repr=False)
     tokens: Tokens = field(default_factory=Tokens)
@@ -150,6 +162,8 @@ class Record:
     status: str = "unverified"
     stopped_by: str = ""
     model: str = ""
+    mode: str = ""
+    dialect: str = ""
     error: str = ""
 
     @property

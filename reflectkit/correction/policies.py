@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Generator, Hashable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import BudgetExceeded, ConfigurationError
+from ..reply import Reply
 from ..values import value_key
 from . import stop
 from .feedback import ADDED, fresh, lessons, revision
 from .judged import best_of_all, failed, is_accepted, is_rejected
-from .policy import Bound, Elsewhere, Flow, Policy, conclude, cut_short, status_of
+from .policy import Bound, Elsewhere, Flow, Policy, Step, conclude, cut_short, status_of
 from .stop import Check, State, rule
 
 if TYPE_CHECKING:
     from ..messages import Request
-    from ..reply import Attempt, Reply, Status, Verdict
+    from ..reply import Attempt, Status, Verdict
 
 __all__ = [
     "BestOf",
@@ -83,6 +84,10 @@ class Redraw(_Looping):
     """
 
     temperature: float | None = _FREELY
+
+    def bound(self, request: Request, /) -> Bound:
+        """What it may cost at most: no retry's prompt is longer than the first."""
+        return replace(_Looping.bound(self, request), added=0)
 
     def flow(self, request: Request, /) -> Flow:
         """See ``Policy``."""
@@ -186,22 +191,17 @@ class BestOf:
 
     def flow(self, request: Request, /) -> Flow:
         """See ``Policy``."""
-        done: list[Attempt] = []
-        while len(done) < self.n:
-            step = _drafts(request, len(done), min(self.at_once, self.n - len(done)), self)
-            try:
-                done += yield step
-            except BudgetExceeded as error:
-                if not done:
-                    raise
-                return cut_short(done, best_of_all(done), error)
-            if any(map(is_accepted, done)):
-                break
+        done = yield from _drawn(self, request, lambda done: any(map(is_accepted, done)))
+        if isinstance(done, Reply):
+            return done
         best = best_of_all(done)
         status: Status = "accepted" if is_accepted(best) else "exhausted"
         if not any(v.ok is not None or v.score is not None for a in done for v in a.verdicts):
             status = "kept_first"
         return conclude(done, best, status, stopped_by="" if status == "accepted" else "attempts")
+
+    def _best(self, done: Sequence[Attempt]) -> Attempt:
+        return best_of_all(done)
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,21 +233,16 @@ class Vote:
 
     def flow(self, request: Request, /) -> Flow:
         """See ``Policy``."""
-        done: list[Attempt] = []
-        while len(done) < self.n:
-            step = _drafts(request, len(done), min(self.at_once, self.n - len(done)), self)
-            try:
-                done += yield step
-            except BudgetExceeded as error:
-                if not done:
-                    raise
-                return cut_short(done, self._winner(done)[0], error)
-            if self._settled(done):
-                break
+        done = yield from _drawn(self, request, self._settled)
+        if isinstance(done, Reply):
+            return done
         best, votes, of = self._winner(done)
         if not votes:
             return conclude(done, best, "exhausted", stopped_by="attempts")
         return conclude(done, best, "voted", because=f"{votes} of {of} drafts agree")
+
+    def _best(self, done: Sequence[Attempt]) -> Attempt:
+        return self._winner(done)[0]
 
     def _counts(self, done: Sequence[Attempt]) -> dict[Hashable, list[Attempt]]:
         voters = [a for a in done if not is_rejected(a)] or list(done)
@@ -286,12 +281,23 @@ def _leads(first: int, second: int) -> float:
     return float(sum(comb(n, k) for k in range(first + 1)) / 2**n)
 
 
-def _drafts(request: Request, done: int, count: int, policy: BestOf | Vote) -> tuple[Request, ...]:
-    """``count`` independent requests; the very first one is as it was asked."""
-    numbers = range(done, done + count)
-    return tuple(
-        fresh(request, i, temperature=policy.temperature) if i else request for i in numbers
-    )
+def _drawn(
+    policy: BestOf | Vote, request: Request, enough: Callable[[Sequence[Attempt]], bool]
+) -> Generator[Step, Any, list[Attempt] | Reply]:
+    """Independent drafts until there are ``enough`` or ``n``, the very first one as it was asked;
+    the reply, where no more of them can be paid."""
+    done: list[Attempt] = []
+    while len(done) < policy.n and not (done and enough(done)):
+        numbers = range(len(done), min(len(done) + policy.at_once, policy.n))
+        try:
+            done += yield tuple(
+                fresh(request, i, temperature=policy.temperature) if i else request for i in numbers
+            )
+        except BudgetExceeded as error:
+            if not done:
+                raise
+            return cut_short(done, policy._best(done), error)
+    return done
 
 
 def _check_draws(n: int, at_once: int) -> None:

@@ -13,7 +13,7 @@ from .units import CURRENCIES, SCALES, UNITS, singular
 __all__ = ["Number", "Which", "numbers", "read_number"]
 
 #: Which number of a text counts. "auto": the boxed one; else the last one behind words that
-#: announce an answer; else the last one.
+#: announce an answer; else the last one; one that is ruled out ("not 5") only if there is no other.
 Which = Literal["auto", "boxed", "first", "last"]
 
 MOST_DIGITS: Final = 400
@@ -51,6 +51,7 @@ _ANNOUNCED: Final = re.compile(
     r"(?:####|\b(?:answer|result)\b[^\w\n]{0,4}(?:is\b|=)?|^A:)",
     re.IGNORECASE | re.MULTILINE,
 )
+_RULED_OUT: Final = re.compile(r"\b(?:not|rather than|instead of)[\s$€£¥]{0,3}$", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +205,8 @@ def read_number(text: str, which: Which = "auto") -> Number | None:
     if not found:
         return None
     if which == "auto":
+        stated = [n for n in found if not _RULED_OUT.search(text, max(0, n.start - 20), n.start)]
+        found = stated or found
         announced = [m.end() for m in _ANNOUNCED.finditer(text)]
         behind = [n for n in found if announced and n.start >= announced[-1]]
         return behind[0] if behind else found[-1]

@@ -6,8 +6,9 @@ import itertools
 import random
 import re
 
-import problems
 import pytest
+
+from reflectkit.comparison.heldout import problems
 
 
 def train_keys(n: int) -> set[str]:
@@ -81,7 +82,7 @@ def replay(question: str, thing: str) -> str:
 
 
 def problems_places() -> list[str]:
-    from words import PLACES
+    from reflectkit.comparison.heldout.words import PLACES
 
     return [place for group in PLACES.values() for place in group]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import re
 
-import problems
 import pytest
-from arithmetic import apply
 from render import Habits, Piece, reply
 from samples import Mix, assemble, chat, drill
 from tokenizer import Tokenizer
+
+from reflectkit.comparison.heldout import problems
+from reflectkit.comparison.heldout.arithmetic import apply
 
 ALWAYS = Habits(reflect=True, wrong_draft=1.0, wrong_check=0.5)
 LINE = re.compile(r"(\d+) ([-+*]) (\d+) (?:=|is) $")

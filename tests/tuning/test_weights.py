@@ -13,8 +13,9 @@ pytest.importorskip("xllamacpp")
 import prompts
 from engine import Engine
 from evaluate import report
-from problems import TASKS, heldout
 from scoring import answer_of, well_formed
+
+from reflectkit.comparison.heldout.problems import TASKS, heldout
 
 WEIGHTS = Path(str(files("reflectkit.models"))) / "weights"
 TUNING = Path(__file__).parents[2] / "cookbook" / "tuning"

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from reflectkit import Client
 from reflectkit.backends.nano import NanoBackend
+from reflectkit.comparison.heldout.problems import draw
 from reflectkit.reply import Draft
 from reflectkit.verify import Statement, Steps, statements
 
@@ -355,13 +356,12 @@ def test_the_training_texts_of_the_embedded_model_are_read(
 ) -> None:
     """Planted slips are seen, and forgiven: these texts go on to mend them."""
     monkeypatch.syspath_prepend(str(TRAINING))
-    import problems
     import render
 
     rng = random.Random(5)
     wrong, kept = 0, 0
     for _ in range(200):
-        problem = problems.draw(rng, "arithmetic")
+        problem = draw(rng, "arithmetic")
         text = "".join(p.text for p in render.reply(problem, render.Habits(reflect=True), rng))
         found = statements(text)
         assert len(found) >= 2

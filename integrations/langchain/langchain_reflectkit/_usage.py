@@ -1,92 +1,119 @@
-"""LangChain's token counts as ours, from messages and from the chunks of a stream."""
+"""What an answer cost and how it came about, as LangChain's messages carry it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final
+import re
+from typing import TYPE_CHECKING, Any, Final
 
-from reflectkit import Usage
+from langchain_core.messages.ai import InputTokenDetails, OutputTokenDetails, UsageMetadata
 
-__all__ = ["Counting", "finish_of", "is_cached", "usage_of"]
+from ._messages import PROVIDER
 
-#: how providers name the reason to finish -> ours
-_FINISH: Final = {
-    "stop": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "eos": "stop",
-    "complete": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "max_output_tokens": "length",
-    "model_length": "length",
-    "tool_calls": "tool_calls",
-    "tool_use": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-    "refusal": "content_filter",
-    "safety": "content_filter",
-}
-_REASONS: Final = ("finish_reason", "stop_reason", "done_reason")
+if TYPE_CHECKING:
+    from reflectkit import Attempt, Grant, Reply, Usage, Verdict
+
+__all__ = ["calls_in_thinking", "metadata_of", "usage_of"]
+
+#: how models that were not asked to write a call as text write one
+_CALL: Final = re.compile(r"<tool_call>|<function=|<\|tool_call|\[TOOL_CALLS\]|<｜tool▁call")
+_SHOWN: Final = 200
 
 
-def finish_of(metadata: Mapping[str, Any]) -> str:
-    """Our word for the reason that a message gives; "" where it gives none."""
-    for name in _REASONS:
-        reason = metadata.get(name)
-        if isinstance(reason, str) and reason:
-            return _FINISH.get(reason.lower(), "stop")
-    return ""
-
-
-def usage_of(said: Mapping[str, Any] | None) -> Usage | None:
-    """The usage that ``usage_metadata`` tells; unknown keys are passed over."""
-    if not said or not (said.get("input_tokens") or said.get("output_tokens")):
-        return None
-    thinking = _detail(said, "output_token_details", "reasoning")
-    return Usage(
-        prompt=int(said.get("input_tokens") or 0),
-        completion=int(said.get("output_tokens") or 0),
-        thinking=thinking or None,
-        cached=_detail(said, "input_token_details", "cache_read"),
+def usage_of(usage: Usage) -> UsageMetadata:
+    """Of all attempts together: that is what was paid."""
+    found = UsageMetadata(
+        input_tokens=usage.prompt, output_tokens=usage.completion, total_tokens=usage.total
     )
+    if usage.cached:
+        found["input_token_details"] = InputTokenDetails(cache_read=min(usage.cached, usage.prompt))
+    if usage.thinking is not None:
+        reasoning = min(usage.thinking, usage.completion)
+        found["output_token_details"] = OutputTokenDetails(reasoning=reasoning)
+    return found
 
 
-def is_cached(said: Mapping[str, Any] | None) -> bool:
-    """The message came from LangChain's cache, which marks its usage so: nobody was asked."""
-    return bool(said) and said is not None and said.get("total_cost") == 0
+def metadata_of(reply: Reply, *, model: str) -> dict[str, Any]:
+    """``response_metadata``: the names that LangChain has for it, and the record under ours.
 
-
-def _detail(said: Mapping[str, Any], group: str, name: str) -> int:
-    found = (said.get(group) or {}).get(name)
-    return found if isinstance(found, int) else 0
-
-
-class Counting:
-    """The usage of one answer while its chunks come.
-
-    LangChain adds up what chunks tell. A provider that tells running totals, or the same figures
-    twice, tells the prompt again, by which it is known: of such figures the largest count.
+    It belongs into one chunk alone: joining chunks adds numbers up and strings together.
     """
+    found: dict[str, Any] = {
+        "model_name": reply.model or model or PROVIDER,
+        "model_provider": PROVIDER,
+        "finish_reason": reply.attempt.finish if reply.attempts else "stop",
+        PROVIDER: _record(reply),
+    }
+    if reply.attempts and reply.attempt.logprobs:
+        found["logprobs"] = {"content": [dict(entry) for entry in reply.attempt.logprobs]}
+    return found
 
-    def __init__(self) -> None:
-        self.usage: Usage | None = None
 
-    def add(self, said: Mapping[str, Any] | None) -> Usage | None:
-        """Take in a chunk's figures; the total so far, None if the chunk has none."""
-        new = usage_of(said)
-        if new is None:
-            return None
-        old = self.usage
-        if old is None:
-            self.usage = new
-        elif old.prompt and new.prompt >= old.prompt:
-            self.usage = Usage(
-                prompt=new.prompt,
-                completion=max(old.completion, new.completion),
-                thinking=max(old.thinking or 0, new.thinking or 0) or None,
-                cached=max(old.cached, new.cached),
-            )
-        else:
-            self.usage = old + new
-        return self.usage
+def _record(reply: Reply) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "mode": reply.mode,
+        "status": reply.status,
+        "ending": reply.ending,
+        "stopped_by": reply.stopped_by,
+        "because": reply.because,
+        "chosen": reply.chosen,
+        "exact": reply.usage.exact,
+        "attempts": [_attempt(a) for a in reply.attempts],
+        "grants": [_grant(g) for g in reply.grants],
+        "issues": [{"kind": i.kind, "position": i.position} for i in reply.issues],
+    }
+    if reply.usage.reflections is not None:
+        record["reflections"] = reply.usage.reflections
+    if outside := reply.transcript.outside:
+        record["outside"] = outside
+    if calls := calls_in_thinking(reply):
+        record["calls_in_thinking"] = calls
+    if reply.transcript.payload:
+        # what the provider wants to see again, as it came
+        record["replay"] = {"provider": reply.provider, "payload": reply.transcript.payload}
+    return record
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "model": attempt.model,
+        "finish": attempt.finish,
+        "requests": attempt.requests,
+        "seconds": round(attempt.seconds, 3),
+        "bound_by": attempt.bound_by,
+        "input_tokens": attempt.usage.prompt,
+        "output_tokens": attempt.usage.completion,
+        "reasoning_tokens": attempt.usage.thinking,
+        "verdicts": [_verdict(v) for v in attempt.verdicts],
+    }
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "name": verdict.name,
+        "ok": verdict.ok,
+        "by": verdict.by,
+        "feedback": verdict.feedback,
+        "score": verdict.score,
+    }
+
+
+def _grant(grant: Grant) -> dict[str, Any]:
+    return {
+        "limit": grant.limit,
+        "requested": grant.requested,
+        "granted": grant.granted,
+        "spent": grant.spent,
+        "enforced_by": grant.enforced_by,
+        "by": grant.by,
+    }
+
+
+def calls_in_thinking(reply: Reply) -> list[dict[str, Any]]:
+    """Calls that the model wrote down while it thought: told, and never made."""
+    found: list[dict[str, Any]] = []
+    for number, section in enumerate(reply.sections):
+        if section.kind in ("thinking", "reflection") and (call := _CALL.search(section.text)):
+            text = section.text[call.start() : call.start() + _SHOWN]
+            found.append({"section": number, "kind": section.kind, "text": text})
+    return found

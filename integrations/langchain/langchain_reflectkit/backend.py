@@ -35,7 +35,7 @@ from ._faults import translated
 from ._pieces import Pieces
 from ._transcripts import calls_of
 from ._turns import as_langchain, kept_for_replay
-from ._usage import Counting, finish_of
+from ._counting import Counting, finish_of
 from ._wrapped import (
     changed,
     field_of,
@@ -200,7 +200,7 @@ def with_reflection(
     """
     from .chat_models import ChatReflectKit
 
-    return ChatReflectKit(backend=LangChainBackend(model), **client_settings)
+    return ChatReflectKit(client=LangChainBackend(model), **client_settings)
 
 
 class _Reading:

@@ -23,7 +23,7 @@ from reflectkit.ledgers.hold import Lease, hold
 from .._errors_of_budget import TokenBudgetExceeded
 from .._here import run_here
 from .._records import answer_in
-from .._usage import is_cached, usage_of
+from .._counting import is_cached, usage_of
 from .._wrapped import field_of, models_in, name_of, with_fields
 from . import _wrapup
 from ._room import Plan, room_of

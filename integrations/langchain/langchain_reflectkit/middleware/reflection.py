@@ -34,7 +34,7 @@ from .._here import run_here
 from .._pieces import Pieces
 from .._records import answer_in, as_turn, record_of
 from .._turns import as_langchain
-from .._usage import Counting
+from .._counting import Counting
 from .._verifiers import HIDDEN, verifiers_of
 from .._wrapped import with_fields
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
-from words import HOLDERS, OBJECTS, PLACES
+from .words import HOLDERS, OBJECTS, PLACES
 
 
 def place(rng: random.Random, but: str = "") -> str:

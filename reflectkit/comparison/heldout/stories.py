@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import random
 
-from arithmetic import OPERAND, TOP, apply
-from words import BOXES, NAMES, THINGS
+from .arithmetic import OPERAND, TOP, apply
+from .words import BOXES, NAMES, THINGS
 
 # text; signs of the steps. {a} {b} {c} are the numbers, {n} {m} names, {t} a thing, {x} boxes.
 TEMPLATES: tuple[tuple[str, str], ...] = (

@@ -1,7 +1,7 @@
 """Problems with gold answers, and the split into training and held-out by hash of the problem.
 
 `heldout(task, n, seed)` and `train(seed)` can never share a problem: a key hashes to one side.
-Only the standard library is used, so that tests and benchmarks can import it anywhere.
+The recipe that trains the embedded weights (`cookbook/tuning`) draws from here too.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from arithmetic import OPERAND, Expression, expression
-from objects import Story, story, tell
-from stories import fill
-from words import ENDS, MIDDLES, SPELLED, STARTS
+from .arithmetic import OPERAND, Expression, expression
+from .objects import Story, story, tell
+from .stories import fill
+from .words import ENDS, MIDDLES, SPELLED, STARTS
 
 TASKS = ("arithmetic", "letters", "words", "objects")
 HELD_OUT = 10  # one in ten keys is held out

@@ -1,0 +1,1 @@
+"""What reflection does, in figures: flips, assurance, staged errors, tokens, recovery."""
