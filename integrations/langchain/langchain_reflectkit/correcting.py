@@ -17,7 +17,8 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
 
 from reflectkit import Client, ConfigurationError, Message, Reply, VerificationFailed
 
-from ._here import run_here, stream_here
+from . import _sync
+from ._here import run_here
 from ._pieces import PROVIDER
 from ._records import as_turn, record_of
 from ._turns import as_call
@@ -110,7 +111,7 @@ class SelfCorrecting(Runnable[Any, Any]):
         def pieces(given: Iterator[Any], config: RunnableConfig) -> Iterator[Any]:
             for one in given:
                 turns = _turns(self._prompt.invoke(one, config) if self._prompt else one)
-                yield from stream_here(lambda turns=turns: self._pieces(turns, kwargs))  # type: ignore[misc]
+                yield from _sync.iterate(lambda turns=turns: self._pieces(turns, kwargs))  # type: ignore[misc]
 
         yield from self._transform_stream_with_config(iter([input]), pieces, config)
 
