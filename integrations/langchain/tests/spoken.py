@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -11,6 +12,8 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import Field, PrivateAttr, SecretStr
+
+_NUMBERS = itertools.count(1)
 
 __all__ = ["NoAsync", "Spoken", "Streamed", "usage"]
 
@@ -30,7 +33,8 @@ class Spoken(BaseChatModel):
     says: list[Any] = Field(default_factory=list)
     max_tokens: int | None = None
     temperature: float | None = None
-    model_name: str = "spoken"
+    #: counters learn by a model's name, and what is told here is no model's
+    model_name: str = Field(default_factory=lambda: f"spoken-{next(_NUMBERS)}")
     api_key: SecretStr = SecretStr("sk-very-secret")
     asked: list[dict[str, Any]] = Field(default_factory=list)
 

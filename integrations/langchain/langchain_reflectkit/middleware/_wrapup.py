@@ -1,15 +1,15 @@
-"""When an agent has to come to its end, and how: the answer now, or a message that says why. Pure."""
+"""When an agent has to come to its end, and how: with the answer now, or with a message. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from langchain.agents.middleware import ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
 
-from reflectkit import Budget
+from reflectkit import Budget, Request
 from reflectkit.budget.tokens import Counter
 
 from .._pieces import Pieces
@@ -17,7 +17,7 @@ from .._records import answer_in, as_request, text_of
 from .._transcripts import calls_of
 from ._room import Plan, Room
 
-__all__ = ["NOW", "answered", "ended", "plan", "written"]
+__all__ = ["NOW", "Terms", "answered", "ended", "plan", "written"]
 
 #: what the last request ends with
 NOW: Final = (
@@ -38,34 +38,45 @@ _SOON: Final = 0.25
 _KEPT: Final = (400, 80, 0)
 
 
-def plan(
-    request: ModelRequest[Any],
-    room: Room,
-    counter: Counter,
-    budget: Budget | None,
-    wanted: int,
-    how: str,
-) -> Plan | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """How calls are planned. ``wanted``: the most that an answer may have for other reasons;
+    ``how``: what becomes of a run whose budget is nearly spent; ``unseen``: tokens that prompts of
+    this model were found to have beside what is counted."""
+
+    counter: Counter
+    budget: Budget | None
+    wanted: int
+    how: str
+    unseen: int = 0
+
+    def prompt(self, counted: Request) -> int:
+        """Tokens of a prompt at most."""
+        return self.counter.prompt_upper(counted) + self.unseen
+
+    def fits(self, prompt: int) -> bool:
+        """It keeps to the budget's limit on prompts."""
+        capped = self.budget.prompt if self.budget else None
+        return capped is None or prompt <= capped
+
+
+def plan(request: ModelRequest[Any], room: Room, terms: Terms) -> Plan | None:
     """The call that can be made with what is left; None if there is none."""
     if (room.time is not None and room.time <= 0) or (room.calls is not None and room.calls < 1):
         return None
     counted = as_request(request.messages, request.system_message, request.tools)
-    prompt = counter.prompt_upper(counted)
-    capped = budget.prompt if budget else None
-    floor = _floor(budget, room)
-    goes_on = how == "answer" and bool(request.tools)
-    most = wanted if room.tokens is None else min(wanted, room.tokens - prompt)
+    prompt = terms.prompt(counted)
+    goes_on = terms.how == "answer" and bool(request.tools)
+    most = terms.wanted if room.tokens is None else min(terms.wanted, room.tokens - prompt)
     if goes_on and room.tokens is not None:
         # the next prompt holds this one, its answer and results; the last answer comes after it
+        floor = _floor(terms.budget, room)
         most = min(most, (room.tokens - 2 * prompt - floor - _RESULTS) // 2)
-    fits = capped is None or prompt <= capped
-    least = min(_LEAST if goes_on else 1, wanted)
+    least = min(_LEAST if goes_on else 1, terms.wanted)
     soon = goes_on and (room.calls == 1 or (room.time is not None and room.time < _SOON))
-    if fits and most >= least and not soon:
+    if terms.fits(prompt) and most >= least and not soon:
         return Plan(request=request, counted=counted, prompt=prompt, completion=most, least=least)
-    if how != "answer":
-        return None
-    return _last(request, room, counter, capped, wanted)
+    return _last(request, room, terms) if terms.how == "answer" else None
 
 
 def _floor(budget: Budget | None, room: Room) -> int:
@@ -75,18 +86,16 @@ def _floor(budget: Budget | None, room: Room) -> int:
     return min(_FLOOR, whole // 4)
 
 
-def _last(
-    request: ModelRequest[Any], room: Room, counter: Counter, capped: int | None, wanted: int
-) -> Plan | None:
+def _last(request: ModelRequest[Any], room: Room, terms: Terms) -> Plan | None:
     """The answer now, without tools; results that do not fit are shortened."""
     for kept in (None, *_KEPT):
         messages: list[AnyMessage] = [*_shortened(request.messages, kept), HumanMessage(NOW)]
         asked = request.override(messages=messages, tools=[], tool_choice=None)
         counted = as_request(messages, request.system_message)
-        prompt = counter.prompt_upper(counted)
-        most = wanted if room.tokens is None else min(wanted, room.tokens - prompt)
-        least = min(_LEAST, wanted) if kept != _KEPT[-1] else 1
-        if most >= least and (capped is None or prompt <= capped):
+        prompt = terms.prompt(counted)
+        most = terms.wanted if room.tokens is None else min(terms.wanted, room.tokens - prompt)
+        least = min(_LEAST, terms.wanted) if kept != _KEPT[-1] else 1
+        if most >= least and terms.fits(prompt):
             return Plan(request=asked, counted=counted, prompt=prompt, completion=most, last=True)
     return None
 

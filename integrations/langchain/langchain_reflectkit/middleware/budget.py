@@ -118,21 +118,23 @@ class TokenBudgetMiddleware(AgentMiddleware[TokenBudgetState, Any, Any]):
         self._exit = exit_behavior
         self._counter = counter
         self._restored: set[str] = set()
+        #: by model: tokens that its prompts had beside what is seen of them here
+        self._unseen: dict[str, int] = {}
 
     # --- the run
 
     def before_agent(self, state: TokenBudgetState, runtime: Any) -> dict[str, Any]:
         """A new run begins; one that is resumed does not pass here."""
-        old = state.get("token_budget") or {}
+        return {"token_budget": self._begin(state.get("token_budget") or {})}
+
+    def _begin(self, old: dict[str, Any]) -> dict[str, Any]:
         return {
-            "token_budget": {
-                "run": uuid.uuid4().hex,
-                "began": time(),
-                "tokens": 0,
-                "calls": 0,
-                "thread": old.get("thread", 0),
-                "exact": old.get("exact", True),
-            }
+            "run": uuid.uuid4().hex,
+            "began": time(),
+            "tokens": 0,
+            "calls": 0,
+            "thread": old.get("thread", 0),
+            "exact": old.get("exact", True),
         }
 
     async def abefore_agent(self, state: TokenBudgetState, runtime: Any) -> dict[str, Any]:
@@ -173,7 +175,14 @@ class TokenBudgetMiddleware(AgentMiddleware[TokenBudgetState, Any, Any]):
         await self._restore(scopes, snapshot)
         counter = self._counter or counter_for(name_of(request.model))
         room = await room_of(scopes, self._left_of(snapshot))
-        plan = _wrapup.plan(request, room, counter, self._budget, self._wanted(request), self._exit)
+        terms = _wrapup.Terms(
+            counter=counter,
+            budget=self._budget,
+            wanted=self._wanted(request),
+            how=self._exit,
+            unseen=self._unseen.get(name_of(request.model), 0),
+        )
+        plan = _wrapup.plan(request, room, terms)
         response: ModelResponse[Any] | None = None
         if plan is not None:
             try:
@@ -203,7 +212,11 @@ class TokenBudgetMiddleware(AgentMiddleware[TokenBudgetState, Any, Any]):
         except BudgetExceeded as error:
             raise _Refused(f"{error.scope} {error.limit}") from error
         try:
-            response = await handler(_clamped(plan.request, min(lease.completion, plan.completion)))
+            granted = min(lease.completion, plan.completion)
+            response = await handler(_clamped(plan.request, granted, plan.prompt))
+        except BudgetExceeded as error:  # of our own chat model: its prompt is longer than it looks
+            await lease.release()
+            raise _Refused(f"{error.scope} {error.limit}") from error
         except BaseException as error:
             await _give_up(lease, error, plan.prompt + lease.completion)
             raise
@@ -212,6 +225,9 @@ class TokenBudgetMiddleware(AgentMiddleware[TokenBudgetState, Any, Any]):
         await lease.settle(tokens=usage.total if usage else 0, calls=0 if cached else 1)
         snapshot["exact"] = snapshot.get("exact", True) and (usage is None or usage.exact)
         if usage and usage.exact:
+            name = name_of(plan.request.model)
+            unseen = usage.prompt - counter.prompt_upper(plan.counted)
+            self._unseen[name] = max(unseen, self._unseen.get(name, 0))
             counter.learn_prompt(plan.counted, usage.prompt)
         return _wrapup.answered(response, plan)
 
@@ -296,7 +312,7 @@ async def _catch_up(scope: Scope, tokens: int, calls: int) -> None:
 
 
 async def _give_up(lease: Lease, error: BaseException, most: int) -> None:
-    """Settle a call that failed: nothing for one that was refused, else all that it may have cost."""
+    """Settle a call that failed: nothing for one that was refused, else what it may have cost."""
     names = {c.__name__ for c in type(error).__mro__}
     if names & _UNBILLED:
         await lease.release()
@@ -321,8 +337,18 @@ def _usage(response: ModelResponse[Any], plan: Plan, counter: Counter) -> Usage 
     )
 
 
-def _clamped(request: ModelRequest[Any], tokens: int) -> ModelRequest[Any]:
-    """The request, its answer limited where the model's class has a word for that."""
+def _clamped(request: ModelRequest[Any], tokens: int, prompt: int) -> ModelRequest[Any]:
+    """The request, its answer limited where the model's class has a word for that.
+
+    Our own chat model may ask several times, and adds to prompts: it keeps to all that was granted.
+    """
+    if type(request.model).__name__ == "ChatReflectKit":
+        own: Budget | None = request.model_settings.get("budget") or request.model.budget  # type: ignore[attr-defined]
+        most = min(prompt + tokens, own.total if own and own.total else prompt + tokens)
+        limits = own.model_dump(exclude_defaults=True) if own else {}
+        whole = Budget(**{**limits, "total": most})
+        settings = {**request.model_settings, "max_tokens": tokens, "budget": whole}
+        return request.override(model_settings=settings)
     names = {field_of(m, "max_tokens") for m in models_in(request.model)}
     if "max_tokens" in names or "max_tokens" in request.model_settings:
         return request.override(model_settings={**request.model_settings, "max_tokens": tokens})

@@ -53,7 +53,7 @@ async def _chunks(model: Any, **fields: Any) -> list[Any]:
 async def test_models_without_stream_or_async(kind: Any) -> None:
     reply = await _ask(kind(says=[AIMessage(ANSWER, usage_metadata=usage(7, 9))]))
     assert (reply.output, reply.thinking, reply.usage.total) == ("28", "4 * 7", 16)
-    assert (reply.model, reply.usage.exact) == ("spoken", False)
+    assert reply.model.startswith("spoken-")
 
 
 async def test_a_cancelled_thread_is_waited_for_and_charged() -> None:

@@ -78,7 +78,7 @@ async def test_streamed_text_is_never_withdrawn_and_leaving_stops_the_model() ->
     chunks = [c async for c in chain.astream("4 * 7?")]
     assert "".join(c.text for c in chunks) == "28"
     assert chunks[-1].response_metadata["reflectkit"]["attempts"] == 2
-    model = Streamed(says=[["a"] * 50])
+    model = Streamed(says=[["<think>hm</think>", *["a"] * 50]])
     async with aclosing(SelfCorrecting(model, attempts=1).astream("hi")) as stream:  # type: ignore[type-var]
         async for _ in stream:
             break

@@ -252,10 +252,11 @@ async def test_a_thread_goes_on_with_what_it_had_spent(way: str, tmp_path: Path)
     saver = InMemorySaver()
     config: Any = {"configurable": {"thread_id": "t"}}
     for number in range(3):  # each time as in a new process: a new ledger
-        middle = TokenBudgetMiddleware(thread=Limit(tokens=100), exit_behavior="end")
+        middle = TokenBudgetMiddleware(thread=Limit(tokens=150), exit_behavior="end")
         model = Spoken(says=[said("28", 35, 10)], max_tokens=12)
         agent = create_agent(model, middleware=[middle], checkpointer=saver)
-        last = (await run(agent, way, ASK, config))["messages"][-1]
+        asked = {"messages": [HumanMessage("What is 4 * 7?")]}
+        last = (await run(agent, way, asked, config))["messages"][-1]
         assert (last.text == "28") is (number < 2), number
         kept = (await agent.aget_state(config)).values["token_budget"]
         assert kept["thread"] == min(90, 45 * (number + 1))
