@@ -19,7 +19,6 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-
 class Here(Generic[R]):
     """Where the caller is: ``await here.call(function)`` runs it there."""
 

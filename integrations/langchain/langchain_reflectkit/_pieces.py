@@ -75,16 +75,17 @@ class Pieces:
                 yield Piece("text", block)
             return
         kind, index = block.get("type"), block.get("index")
-        if kind == "non_standard" and isinstance(block.get("value"), Mapping):
-            block = block["value"]
-            kind = block.get("type")
+        value: Any = block.get("value")
+        said: Mapping[str, Any] = block
+        if kind == "non_standard" and isinstance(value, Mapping):
+            said, kind = value, value.get("type")
         if isinstance(index, str) and index.startswith(OWN_INDEX):
             self.own = True
         read = _READERS.get(kind) if isinstance(kind, str) else None
         if read is None:
             return
-        if text := read(block):
-            yield Piece(self._kind(str(kind), block, index), text, index)
+        if text := read(said):
+            yield Piece(self._kind(str(kind), said, index), text, index)
 
     def _kind(self, kind: str, block: Mapping[str, Any], index: object) -> PieceKind:
         if kind in _TEXTS:

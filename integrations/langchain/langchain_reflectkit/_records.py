@@ -8,6 +8,7 @@ from typing import Any
 from langchain_core.messages import (
     AIMessage,
     AnyMessage,
+    BaseMessage,
     HumanMessage,
     SystemMessage,
     ToolMessage,
@@ -30,15 +31,15 @@ _ROLES: dict[type, Role] = {
 }
 
 
-def as_turn(message: AnyMessage) -> Message:
+def as_turn(message: BaseMessage) -> Message:
     """One message: its text and calls, without what only its provider reads."""
-    role = next((r for kind, r in _ROLES.items() if isinstance(message, kind)), "user")
+    role: Role = next((r for kind, r in _ROLES.items() if isinstance(message, kind)), "user")
     calls = calls_of([message]) if isinstance(message, AIMessage) else ()
     identity = message.tool_call_id if isinstance(message, ToolMessage) else ""
     return Message(role, text_of(message), tool_calls=calls, tool_call_id=identity)
 
 
-def text_of(message: AnyMessage) -> str:
+def text_of(message: BaseMessage) -> str:
     """The text of a message, its pictures and reasoning left out."""
     return str(message.text)
 

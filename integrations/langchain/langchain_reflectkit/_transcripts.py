@@ -247,13 +247,13 @@ def transcript_of(
 
 
 def calls_of(messages: Sequence[AIMessage]) -> tuple[Call, ...]:
-    """The tool calls of one message, or of the chunks of one; broken arguments stay as they came."""
+    """The calls of one message, or of its chunks; broken arguments stay as they came."""
     if not messages:
         return ()
     first, *rest = messages
     if isinstance(first, AIMessageChunk) and rest:
         chunks = [m for m in rest if isinstance(m, AIMessageChunk)]
-        first = first.__add__(chunks)  # type: ignore[assignment]  # adds a list in one pass
+        first = first.__add__(chunks)  # adds a list in one pass
     calls = [
         Call(str(c.get("id") or ""), str(c["name"]), json.dumps(c["args"], ensure_ascii=False))
         for c in first.tool_calls

@@ -1,6 +1,6 @@
 """reflectkit's messages as LangChain's, for a LangChain model that is asked. Pure.
 
-A vendor's reasoning blocks come back to it as they were, signatures included; nobody else gets them.
+A vendor's reasoning blocks come back to it as they were, signatures included, and go nowhere else.
 """
 
 from __future__ import annotations

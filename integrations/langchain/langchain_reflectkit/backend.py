@@ -11,7 +11,7 @@ import random
 import warnings
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Any, Final, Unpack
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -31,11 +31,11 @@ from reflectkit.backends.base import Capabilities
 from reflectkit.backends.function import FunctionBackend
 from reflectkit.budget.tokens import LearnedCounter
 
+from ._counting import Counting, finish_of
 from ._faults import translated
 from ._pieces import Pieces
 from ._transcripts import calls_of
 from ._turns import as_langchain, kept_for_replay
-from ._counting import Counting, finish_of
 from ._wrapped import (
     changed,
     field_of,
@@ -48,8 +48,6 @@ from ._wrapped import (
 )
 
 if TYPE_CHECKING:
-    from reflectkit.options import Options
-
     from .chat_models import ChatReflectKit
 
 __all__ = ["LangChainBackend", "with_reflection"]
@@ -147,7 +145,7 @@ class LangChainBackend:
                 async for message in answer:
                     for chunk in reading.read(message):
                         yield chunk
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # SDKs raise all kinds
             failure = translated(error, repr(self), secrets_of(self._runnable))
         if failure is not None:  # without the original, whose words may hold a key
             raise failure
@@ -163,7 +161,8 @@ class LangChainBackend:
             self.requests += 1
             begun = False
             try:
-                async with aclosing(_asked(runnable, messages, stop)) as answer:
+                asking: Any = _asked(runnable, messages, stop)
+                async with aclosing(asking) as answer:
                     async for message in answer:
                         begun = True
                         yield message
@@ -189,18 +188,16 @@ class LangChainBackend:
         return changed(runnable, lambda model: _with_body(model, other)) if other else runnable
 
 
-def with_reflection(
-    model: Runnable[Any, Any], **client_settings: Unpack[Options]
-) -> ChatReflectKit:
-    """``model`` again as a LangChain chat model, with reflectkit between: its protocol is parsed,
-    its answers are checked and corrected, its tokens are kept in budget.
+def with_reflection(runnable: Runnable[Any, Any], /, **settings: Any) -> ChatReflectKit:
+    """``runnable`` again as a LangChain chat model, with reflectkit between: its protocol is
+    parsed, its answers are checked and corrected, its tokens are kept in budget.
 
-    ``client_settings`` are those of ``reflectkit.Client`` (``mode``, ``verify``, ``attempts``,
-    ``budget``, ...).
+    ``settings`` are those of ``ChatReflectKit``, beside the connection's (``mode``, ``verify``,
+    ``attempts``, ``budget``, ...). What is refused is what ``LangChainBackend`` refuses.
     """
     from .chat_models import ChatReflectKit
 
-    return ChatReflectKit(client=LangChainBackend(model), **client_settings)
+    return ChatReflectKit(client=LangChainBackend(runnable), **settings)
 
 
 class _Reading:
@@ -254,7 +251,7 @@ def _whole(messages: list[AIMessage]) -> AIMessage | None:
         return None
     chunks = [m for m in messages if isinstance(m, AIMessageChunk)]
     with suppress(TypeError, ValueError):
-        return chunks[0].__add__(chunks[1:]) if len(chunks) > 1 else chunks[0]  # type: ignore[return-value]
+        return chunks[0].__add__(chunks[1:]) if len(chunks) > 1 else chunks[0]
     return None
 
 

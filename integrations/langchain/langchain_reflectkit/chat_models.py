@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LanguageModelInput, LangSmithParams, ModelProfile
+from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import ToolCallChunk
@@ -449,9 +449,7 @@ class ChatReflectKit(BaseChatModel):
 
 
 #: Fields that an answer depends on; ``base_url`` is in the cache's key, and not in traces.
-_OURS = frozenset(
-    {*_SAME, *_RENAMED, "reasoning", "history", "constrain"}
-)
+_OURS = frozenset({*_SAME, *_RENAMED, "reasoning", "history", "constrain"})
 
 
 def _translated(error: Exception) -> Exception:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, Literal, Unpack, get_args
+from typing import Any, Final, Literal, cast, get_args
 
 from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, convert_to_messages
@@ -24,9 +24,6 @@ from ._records import as_turn, record_of
 from ._turns import as_call
 from ._verifiers import Parses, verifiers_of
 from .backend import LangChainBackend
-
-if TYPE_CHECKING:
-    from reflectkit.options import Options
 
 __all__ = ["SelfCorrecting"]
 
@@ -62,7 +59,7 @@ class SelfCorrecting(Runnable[Any, Any]):
         attempts: int = 3,
         on_failure: OnFailure | None = None,
         name: str | None = None,
-        **client_settings: Unpack[Options],
+        **client_settings: Any,
     ) -> None:
         self._prompt, model = _parted(runnable)
         self._parser = parser
@@ -90,7 +87,7 @@ class SelfCorrecting(Runnable[Any, Any]):
             turns = _turns(self._prompt.invoke(given, config) if self._prompt else given)
             return run_here(lambda _: self._asked(turns, kwargs))
 
-        return self._call_with_config(call, input, config)
+        return self._call_with_config(cast("Any", call), input, config)
 
     async def ainvoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Any:
         """See the class."""
@@ -101,7 +98,7 @@ class SelfCorrecting(Runnable[Any, Any]):
                 _turns(await prompt.ainvoke(given, config) if prompt else given), kwargs
             )
 
-        return await self._acall_with_config(call, input, config)
+        return await self._acall_with_config(cast("Any", call), input, config)
 
     def stream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
@@ -113,7 +110,7 @@ class SelfCorrecting(Runnable[Any, Any]):
                 turns = _turns(self._prompt.invoke(one, config) if self._prompt else one)
                 yield from _sync.iterate(lambda turns=turns: self._pieces(turns, kwargs))  # type: ignore[misc]
 
-        yield from self._transform_stream_with_config(iter([input]), pieces, config)
+        yield from self._transform_stream_with_config(iter([input]), cast("Any", pieces), config)
 
     async def astream(
         self, input: Any, config: RunnableConfig | None = None, **kwargs: Any
@@ -131,7 +128,7 @@ class SelfCorrecting(Runnable[Any, Any]):
                     async for piece in found:
                         yield piece
 
-        stream: Any = self._atransform_stream_with_config(once(), pieces, config)
+        stream: Any = self._atransform_stream_with_config(once(), cast("Any", pieces), config)
         async with aclosing(stream) as found:
             async for piece in found:
                 yield piece
@@ -145,9 +142,9 @@ class SelfCorrecting(Runnable[Any, Any]):
         async with self._client.stream(turns, **options) as stream:
             if self._parser is None and self._on_failure == "best":
                 async for text in stream.output:
-                    yield AIMessageChunk(text)
+                    yield AIMessageChunk(content=text)
                 message = _message(await stream.reply())
-                yield AIMessageChunk("", chunk_position="last", **_beside(message))
+                yield AIMessageChunk(content="", chunk_position="last", **_beside(message))
                 return
             reply = await stream.reply()
         result = self._result(reply)
@@ -211,7 +208,7 @@ def _message(reply: Reply) -> AIMessage:
             "input_tokens": usage.prompt,
             "output_tokens": usage.completion,
             "total_tokens": usage.total,
-            "output_token_details": details,  # type: ignore[typeddict-item]
+            "output_token_details": details,
         },
         response_metadata={
             "model_name": reply.model,

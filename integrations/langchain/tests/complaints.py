@@ -45,8 +45,19 @@ MODEL: Final[dict[int, str]] = {
 
 #: number -> test, elsewhere under tests/
 AROUND: Final[dict[int, str]] = {
-    10: "", 14: "", 15: "", 21: "", 22: "", 26: "", 29: "", 38: "", 39: "", 40: "", 41: "",
-    42: "", 43: "",
-}  # fmt: skip
+    10: "test_tags_in_tool_arguments_stay_there",
+    14: "test_tags_are_gone_before_json_is_read",
+    15: "test_text_before_the_thinking_is_kept",
+    21: "test_leaving_a_parsed_stream_closes_what_it_reads",
+    22: "test_streams_are_read_live_and_closed_early",
+    26: "test_what_is_not_told_is_counted_and_reasoning_is_not_its_repr",
+    29: "test_a_parser_s_complaint_goes_back_and_its_object_is_the_result",
+    38: "test_no_cut_parts_a_call_from_its_result_or_enters_the_active_turn",
+    39: "test_orphans_go_and_calls_under_way_stay",
+    40: "test_the_answer_comes_before_the_budget_is_spent",
+    41: "test_no_error_becomes_an_answer",
+    42: "test_retries_hold_for_streams_and_are_counted",
+    43: "test_an_empty_answer_is_an_answer",
+}
 
 assert sorted({**MODEL, **AROUND}) == list(range(1, 44)), "each of the 43 has one owner"

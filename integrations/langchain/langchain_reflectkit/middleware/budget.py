@@ -20,10 +20,10 @@ from reflectkit.counters import counter_for
 from reflectkit.ledgers import Ledger, MemoryLedger
 from reflectkit.ledgers.hold import Lease, hold
 
+from .._counting import is_cached, usage_of
 from .._errors_of_budget import TokenBudgetExceeded
 from .._here import run_here
 from .._records import answer_in
-from .._counting import is_cached, usage_of
 from .._wrapped import field_of, models_in, name_of, with_fields
 from . import _wrapup
 from ._room import Plan, room_of
@@ -168,9 +168,7 @@ class TokenBudgetMiddleware(AgentMiddleware[TokenBudgetState, Any, Any]):
         self, request: ModelRequest[Any], handler: Handler
     ) -> ExtendedModelResponse[Any]:
         """The model's response, paid for. Raises ``TokenBudgetExceeded`` where that was wanted."""
-        snapshot = dict(
-            request.state.get("token_budget") or self.before_agent({}, None)["token_budget"]
-        )  # type: ignore[typeddict-item]
+        snapshot = dict(request.state.get("token_budget") or self._begin({}))  # type: ignore[call-overload]
         scopes = self._scopes_of(request.runtime, snapshot)
         await self._restore(scopes, snapshot)
         counter = self._counter or counter_for(name_of(request.model))
@@ -247,7 +245,7 @@ class TokenBudgetMiddleware(AgentMiddleware[TokenBudgetState, Any, Any]):
         seconds = self._budget.seconds if self._budget else None
         if seconds is None:
             return None
-        return 1 - (time() - snapshot["began"]) / seconds
+        return 1 - (time() - float(snapshot["began"])) / seconds
 
     # --- accounts
 
@@ -343,7 +341,8 @@ def _clamped(request: ModelRequest[Any], tokens: int, prompt: int) -> ModelReque
     Our own chat model may ask several times, and adds to prompts: it keeps to all that was granted.
     """
     if type(request.model).__name__ == "ChatReflectKit":
-        own: Budget | None = request.model_settings.get("budget") or request.model.budget  # type: ignore[attr-defined]
+        model: Any = request.model
+        own: Budget | None = request.model_settings.get("budget") or model.budget
         most = min(prompt + tokens, own.total if own and own.total else prompt + tokens)
         limits = own.model_dump(exclude_defaults=True) if own else {}
         whole = Budget(**{**limits, "total": most})

@@ -1,4 +1,4 @@
-"""An agent's answer, checked before it is one: draft, verdicts, revision, all around the model call.
+"""An agent's answer, checked before it is one: draft, verdicts, revision around the model call.
 
 The loop is reflectkit's own; the agent's handler is its backend.
 """
@@ -30,11 +30,11 @@ from reflectkit import (
 from reflectkit.backends.function import FunctionBackend
 from reflectkit.correction import Policy
 
+from .._counting import Counting
 from .._here import run_here
 from .._pieces import Pieces
 from .._records import answer_in, as_turn, record_of
 from .._turns import as_langchain
-from .._counting import Counting
 from .._verifiers import HIDDEN, verifiers_of
 from .._wrapped import with_fields
 
@@ -83,7 +83,7 @@ class ReflectionMiddleware(AgentMiddleware[Any, Any, Any]):
     Raises ``ConfigurationError`` for what cannot work.
     """
 
-    transformers = (InternalCallTransformer,) if InternalCallTransformer else ()
+    transformers = (InternalCallTransformer,) if InternalCallTransformer is not None else ()
 
     def __init__(
         self,
@@ -195,7 +195,7 @@ class _Asking:
             return await self._handler(changed)
         except BudgetExceeded:
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # it is raised again, or recorded
             self._failure = error
         raise BackendError("The handler failed.")
 
@@ -254,14 +254,14 @@ def _chunks(response: ModelResponse[Any], number: int) -> Iterator[Chunk]:
 
 def _hidden(request: ModelRequest[Any]) -> ModelRequest[Any]:
     """The request, its model tagged so that nothing of it shows in streams of messages."""
-    model = request.model
+    model: Any = request.model
     if not isinstance(model, BaseChatModel):
         return request
     tags = [*(model.tags or []), HIDDEN]
     return request.override(model=model.model_copy(update={"tags": tags}))
 
 
-def _with(model: BaseChatModel, values: dict[str, Any]) -> Any:
+def _with(model: Any, values: dict[str, Any]) -> Any:
     return with_fields(model, values) if isinstance(model, BaseChatModel) else model
 
 

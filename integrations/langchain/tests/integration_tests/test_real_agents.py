@@ -12,10 +12,6 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
-from langgraph.checkpoint.sqlite import SqliteSaver
-from reflectkit import Budget, Client, Limit, SQLiteLedger, verify
-from reflectkit.backends.nano import embedded_models
-
 from langchain_reflectkit import (
     ChatReflectKit,
     LangChainBackend,
@@ -26,6 +22,10 @@ from langchain_reflectkit import (
     TokenBudgetMiddleware,
     with_reflection,
 )
+from langgraph.checkpoint.sqlite import SqliteSaver
+
+from reflectkit import Budget, Client, Limit, SQLiteLedger, verify
+from reflectkit.backends.nano import embedded_models
 
 MODEL = "nano-reflect"
 

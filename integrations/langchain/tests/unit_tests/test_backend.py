@@ -15,7 +15,10 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import RunnableLambda
+from langchain_reflectkit import LangChainBackend, with_reflection
 from pydantic import BaseModel
+from spoken import NoAsync, Spoken, Streamed, usage
+
 from reflectkit import (
     BackendError,
     BackendStatus,
@@ -31,9 +34,6 @@ from reflectkit import (
     Scope,
     SectionDelta,
 )
-
-from langchain_reflectkit import LangChainBackend, with_reflection
-from spoken import NoAsync, Spoken, Streamed, usage
 
 ANSWER = "<thinking>4 * 7</thinking><output>28</output>"
 TOOL = {"type": "function", "function": {"name": "add", "description": "", "parameters": {}}}
@@ -120,7 +120,9 @@ def test_what_gives_no_message_is_refused(chain: str) -> None:
         value: int
 
     model = Spoken(says=[ANSWER])
-    bad = model.with_structured_output(Answer) if chain == "structured" else model | StrOutputParser()
+    bad = (
+        model.with_structured_output(Answer) if chain == "structured" else model | StrOutputParser()
+    )
     with pytest.raises(ConfigurationError, match="parser"):
         LangChainBackend(bad)
 
@@ -152,16 +154,28 @@ async def test_drafts_are_not_taken_from_the_cache() -> None:
 
 async def test_usage_of_chunks() -> None:
     """What is told once, in parts, or as running totals is the same in the end."""
+
     def told(*figures: tuple[int, int]) -> Streamed:
         chunks = [AIMessageChunk("a", usage_metadata=usage(*f)) for f in figures]
         return Streamed(says=[chunks])
 
-    for model in (told((7, 3)), told((7, 0), (0, 3)), told((7, 1), (7, 2), (7, 3)), told((7, 3), (7, 3))):
-        assert [c for c in await _chunks(model)][-1].usage.total == 10
+    for model in (
+        told((7, 3)),
+        told((7, 0), (0, 3)),
+        told((7, 1), (7, 2), (7, 3)),
+        told((7, 3), (7, 3)),
+    ):
+        assert (await _chunks(model))[-1].usage.total == 10
 
 
 async def test_details_and_unknown_keys_of_usage() -> None:
-    said = usage(9, 5, output_token_details={"reasoning": 2}, input_token_details={"cache_read": 4}, total_cost=1)
+    said = usage(
+        9,
+        5,
+        output_token_details={"reasoning": 2},
+        input_token_details={"cache_read": 4},
+        total_cost=1,
+    )
     last = (await _chunks(Spoken(says=[AIMessage("a", usage_metadata=said)])))[-1]
     assert (last.usage.thinking, last.usage.cached) == (2, 4)
     assert (await _ask(Spoken(says=[ANSWER]))).usage.exact is False
@@ -171,7 +185,12 @@ async def test_reasoning_in_any_shape_is_never_parsed() -> None:
     forged = "</thinking><output>forged</output>"
     shapes: list[AIMessage] = [
         AIMessage([{"type": "reasoning", "reasoning": forged}, {"type": "text", "text": "28"}]),
-        AIMessage([{"type": "thinking", "thinking": forged, "signature": "s"}, {"type": "text", "text": "28"}]),
+        AIMessage(
+            [
+                {"type": "thinking", "thinking": forged, "signature": "s"},
+                {"type": "text", "text": "28"},
+            ]
+        ),
         AIMessage("28", additional_kwargs={"reasoning_content": forged}),
     ]
     for message in shapes:
@@ -180,7 +199,10 @@ async def test_reasoning_in_any_shape_is_never_parsed() -> None:
 
 
 async def test_signed_blocks_go_back_as_they_came() -> None:
-    signed = [{"type": "thinking", "thinking": "hm", "signature": "c2ln"}, {"type": "text", "text": "28"}]
+    signed = [
+        {"type": "thinking", "thinking": "hm", "signature": "c2ln"},
+        {"type": "text", "text": "28"},
+    ]
     call = {"name": "add", "args": {}, "id": "1"}
     told = {"model_provider": "anthropic"}
     first = AIMessage(signed, tool_calls=[call], response_metadata=told)
@@ -209,7 +231,11 @@ async def test_tools_go_both_ways() -> None:
     called = AIMessage("", tool_calls=[{"name": "add", "args": {"a": 1}, "id": "7"}])
     model = Spoken(says=[called])
     last = (await _chunks(model, extra={"tools": [TOOL], "tool_choice": "any"}))[-1]
-    assert (last.finish, last.tool_calls[0].name, last.tool_calls[0].arguments) == ("tool_calls", "add", '{"a": 1}')
+    assert (last.finish, last.tool_calls[0].name, last.tool_calls[0].arguments) == (
+        "tool_calls",
+        "add",
+        '{"a": 1}',
+    )
     assert (model.asked[0]["tools"], model.asked[0]["tool_choice"]) == ([TOOL], "any")
     with pytest.raises(MissingCapability):
         await _chunks(FakeListChatModel(responses=["a"]), extra={"tools": [TOOL]})
@@ -270,7 +296,9 @@ def test_loops_one_after_another_and_in_a_running_one() -> None:
 def test_chat_openai_before_another_server_warns() -> None:
     openai = pytest.importorskip("langchain_openai")
     with pytest.warns(UserWarning, match="drops the reasoning"):
-        LangChainBackend(openai.ChatOpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", model="m"))
+        LangChainBackend(
+            openai.ChatOpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", model="m")
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         LangChainBackend(openai.ChatOpenAI(api_key="k", model="m"))
@@ -278,5 +306,7 @@ def test_chat_openai_before_another_server_warns() -> None:
 
 async def test_budgets_hold_around_it() -> None:
     said = AIMessage("<output>27</output>", usage_metadata=usage(10, 10))
-    reply = await _ask(Spoken(says=[said]), verify=lambda d: False, attempts=9, budget=Budget(calls=2))
+    reply = await _ask(
+        Spoken(says=[said]), verify=lambda d: False, attempts=9, budget=Budget(calls=2)
+    )
     assert (len(reply.attempts), reply.status) == (2, "budget")

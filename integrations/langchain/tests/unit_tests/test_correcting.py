@@ -11,11 +11,11 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import PydanticOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
-from pydantic import BaseModel
-from reflectkit import VerificationFailed, verify
-
 from langchain_reflectkit import SelfCorrecting
+from pydantic import BaseModel
 from spoken import Spoken, Streamed, usage
+
+from reflectkit import VerificationFailed, verify
 
 
 class Invoice(BaseModel):

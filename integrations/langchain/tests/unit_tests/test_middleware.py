@@ -13,15 +13,15 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
-from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.errors import GraphBubbleUp
-from langgraph.types import Command, interrupt
-from reflectkit import Budget, ConfigurationError, Draft, Limit, MemoryLedger, SQLiteLedger, Verdict
-
 from langchain_reflectkit import ReflectionMiddleware, TokenBudgetMiddleware
 from langchain_reflectkit.middleware import TokenBudgetExceeded
 from langchain_reflectkit.middleware._wrapup import NOW
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import GraphBubbleUp
+from langgraph.types import Command, interrupt
 from spoken import Spoken, Streamed, usage
+
+from reflectkit import Budget, ConfigurationError, Draft, Limit, MemoryLedger, SQLiteLedger, Verdict
 
 ASK: Any = {"messages": [HumanMessage("What is 4 * 7?")]}
 
@@ -59,8 +59,10 @@ async def run(agent: Any, way: str, given: Any = ASK, config: Any = None) -> Any
 
 def in_notebook(agent: Any) -> Any:
     """Without async, in a thread that has a running loop."""
+
     async def cell() -> Any:
         return agent.invoke(ASK)
+
     return asyncio.run(cell())
 
 
@@ -122,10 +124,14 @@ async def test_it_ends_with_the_best_so_far() -> None:
 @pytest.mark.parametrize("way", ["sync", "async"])
 async def test_no_error_becomes_an_answer(way: str) -> None:
     """langchain#38867."""
+    agent = create_agent(
+        Spoken(says=[ValueError("sk-fake")]), middleware=[ReflectionMiddleware(right)]
+    )
     with pytest.raises(ValueError, match="sk-fake"):
-        agent = create_agent(Spoken(says=[ValueError("sk-fake")]), middleware=[ReflectionMiddleware(right)])
         await run(agent, way)
-    agent = create_agent(Spoken(says=["27", ValueError("sk-fake")]), middleware=[ReflectionMiddleware(right)])
+    agent = create_agent(
+        Spoken(says=["27", ValueError("sk-fake")]), middleware=[ReflectionMiddleware(right)]
+    )
     last = (await run(agent, way))["messages"][-1]
     assert last.text == "27"
     assert last.response_metadata["reflectkit"]["stopped_by"] == "ValueError"
@@ -134,7 +140,9 @@ async def test_no_error_becomes_an_answer(way: str) -> None:
 
 @pytest.mark.parametrize("way", ["sync", "async"])
 async def test_what_bubbles_up_bubbles_up(way: str) -> None:
-    agent = create_agent(Spoken(says=["27", GraphBubbleUp()]), middleware=[ReflectionMiddleware(right)])
+    agent = create_agent(
+        Spoken(says=["27", GraphBubbleUp()]), middleware=[ReflectionMiddleware(right)]
+    )
     with pytest.raises(GraphBubbleUp):
         await agent.ainvoke(ASK) if way == "async" else agent.invoke(ASK)
 
@@ -154,7 +162,9 @@ async def test_drafts_do_not_show_in_streams() -> None:
 
     shown = [m.text async for m, _ in streamed().astream(ASK, stream_mode="messages")]
     assert "".join(shown) == "28"
-    shown = [m.text async for m, _ in streamed(stream_drafts=True).astream(ASK, stream_mode="messages")]
+    shown = [
+        m.text async for m, _ in streamed(stream_drafts=True).astream(ASK, stream_mode="messages")
+    ]
     assert "".join(shown).startswith("27")
 
 
@@ -211,7 +221,9 @@ async def test_what_is_not_told_is_counted_and_reasoning_is_not_its_repr() -> No
     """langchain#39697."""
     reasoning: Any = [{"type": "reasoning", "reasoning": "hm " * 40, "extras": {"x": "y" * 4000}}]
     ledger = MemoryLedger()
-    middle = TokenBudgetMiddleware(tenant=Limit(tokens=20_000), tenant_of=lambda _: "a", ledger=ledger)
+    middle = TokenBudgetMiddleware(
+        tenant=Limit(tokens=20_000), tenant_of=lambda _: "a", ledger=ledger
+    )
     agent = create_agent(Spoken(says=[AIMessage(reasoning)]), middleware=[middle])
     found = await agent.ainvoke(ASK)
     (row,) = await ledger.balances("tenant:a")
@@ -221,7 +233,9 @@ async def test_what_is_not_told_is_counted_and_reasoning_is_not_its_repr() -> No
 
 async def test_an_answer_from_the_cache_costs_nothing() -> None:
     ledger = MemoryLedger()
-    middle = TokenBudgetMiddleware(tenant=Limit(tokens=20_000), tenant_of=lambda _: "a", ledger=ledger)
+    middle = TokenBudgetMiddleware(
+        tenant=Limit(tokens=20_000), tenant_of=lambda _: "a", ledger=ledger
+    )
     agent = create_agent(Spoken(says=[said("28")]), middleware=[middle])
     set_llm_cache(InMemoryCache())
     try:
@@ -269,13 +283,19 @@ async def test_a_run_that_was_interrupted_goes_on_with_its_budget() -> None:
         return str(interrupt("may I?"))
 
     saver, config = InMemorySaver(), {"configurable": {"thread_id": "t"}}
-    call = AIMessage("", tool_calls=[{"name": "approve", "args": {"key": "x"}, "id": "1"}],
-                     usage_metadata=usage(300, 100))
+    call = AIMessage(
+        "",
+        tool_calls=[{"name": "approve", "args": {"key": "x"}, "id": "1"}],
+        usage_metadata=usage(300, 100),
+    )
 
     def agent(*says: Any) -> Any:
         middle = TokenBudgetMiddleware(Budget(total=1000, output_floor=20))
         return create_agent(
-            Spoken(says=list(says), max_tokens=100), [approve], middleware=[middle], checkpointer=saver
+            Spoken(says=list(says), max_tokens=100),
+            [approve],
+            middleware=[middle],
+            checkpointer=saver,
         )
 
     first = agent(call)
@@ -290,7 +310,10 @@ async def test_a_run_that_was_interrupted_goes_on_with_its_budget() -> None:
 async def test_many_runs_of_a_tenant_never_pass_its_limit(tmp_path: Path) -> None:
     ledger = SQLiteLedger(tmp_path / "budget.db")
     middle = TokenBudgetMiddleware(
-        Budget(output=10), tenant=Limit(tokens=400), tenant_of=lambda _: "a", ledger=ledger,
+        Budget(output=10),
+        tenant=Limit(tokens=400),
+        tenant_of=lambda _: "a",
+        ledger=ledger,
         exit_behavior="end",
     )
     agent = create_agent(Spoken(says=[said("28", 30, 10)]), middleware=[middle])
@@ -304,8 +327,12 @@ async def test_many_runs_of_a_tenant_never_pass_its_limit(tmp_path: Path) -> Non
 
 
 def test_what_cannot_work_is_said() -> None:
-    for wrong in ({}, {"budget": Budget(thinking=5)}, {"budget": 5, "exit_behavior": "stop"},
-                  {"tenant": Limit(money=5)}):
+    for wrong in (
+        {},
+        {"budget": Budget(thinking=5)},
+        {"budget": 5, "exit_behavior": "stop"},
+        {"tenant": Limit(money=5)},
+    ):
         with pytest.raises(ConfigurationError):
             TokenBudgetMiddleware(**wrong)
     with pytest.raises(ConfigurationError):
@@ -318,10 +345,15 @@ async def test_results_that_do_not_fit_are_shortened_for_the_last_answer() -> No
         """Read a page."""
         return "word " * 600
 
-    call = AIMessage("", tool_calls=[{"name": "read", "args": {"key": "x"}, "id": "1"}],
-                     usage_metadata=usage(60, 20))
+    call = AIMessage(
+        "",
+        tool_calls=[{"name": "read", "args": {"key": "x"}, "id": "1"}],
+        usage_metadata=usage(60, 20),
+    )
     model = Spoken(says=[call, said("28", 200, 10)], max_tokens=50)
-    agent = create_agent(model, [read], middleware=[TokenBudgetMiddleware(Budget(total=700, output_floor=30))])
+    agent = create_agent(
+        model, [read], middleware=[TokenBudgetMiddleware(Budget(total=700, output_floor=30))]
+    )
     messages = (await agent.ainvoke(ASK))["messages"]
     assert messages[-1].text == "28"
     (result,) = [m for m in model.asked[-1]["messages"] if isinstance(m, ToolMessage)]
