@@ -132,12 +132,13 @@ class ReflectionMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> ModelResponse[Any]:
         """The model's answer, or the one that it gave after it was told what is wrong."""
         began = monotonic()
-        first = await handler(request if self._stream_drafts else _hidden(request))
+        hidden = _hidden(request)
+        first = await handler(request if self._stream_drafts else hidden)
         answer = answer_in(first.result)
         if answer is None or not self._judges(request, answer):
             return first
         seconds = monotonic() - began
-        asking = _Asking(request, handler, first)
+        asking = _Asking(hidden, handler, first)
         try:
             client = self._client(asking, _less(self._budget, seconds))
         except _NoTime:
@@ -186,7 +187,7 @@ class _Asking:
             yield chunk
 
     async def _ask(self, request: Request) -> ModelResponse[Any]:
-        changed = _hidden(self._request.override(messages=self._messages(request)))
+        changed = self._request.override(messages=self._messages(request))
         values = {"temperature": request.temperature, "seed": request.seed}
         if (request.temperature, request.seed) != self._drawn:
             told = {name: value for name, value in values.items() if value is not None}
