@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,6 +17,8 @@ __all__ = ["Clients", "without_password"]
 
 #: The model that answers where nobody was named.
 _EMBEDDED: Final = "nano-reflect"
+#: loops hold tasks weakly
+_CLOSING: Final[set[asyncio.Future[None]]] = set()
 
 
 class Clients:
@@ -73,6 +76,8 @@ class Clients:
             client, self._spare = self._spare or self._client(), None
             keeper = _keeper(client)
             self._kept.append(_Kept(running, client=client, keeper=keeper))
+            # holds the client until it is closed, though nobody else may hold this any longer
+            weakref.finalize(self, _end, running, keeper).atexit = False
         await anext(keeper)
         return client
 
@@ -160,9 +165,19 @@ class _Kept:
 
 
 async def _keeper(client: Client) -> AsyncGenerator[None, None]:
-    """Closes ``client`` where the loop ends, since a loop closes its generators first; or where
-    nobody holds this any longer."""
+    """Closes ``client`` where it is closed, or where the loop ends, which closes its generators."""
     try:
         yield
     finally:
         await client.close()
+
+
+def _end(loop: asyncio.AbstractEventLoop, keeper: AsyncGenerator[None, None]) -> None:
+    with suppress(RuntimeError):  # the loop is closed, and so is the keeper
+        loop.call_soon_threadsafe(_begin_to_close, keeper)
+
+
+def _begin_to_close(keeper: AsyncGenerator[None, None]) -> None:
+    task = asyncio.ensure_future(keeper.aclose())
+    _CLOSING.add(task)
+    task.add_done_callback(_CLOSING.discard)
