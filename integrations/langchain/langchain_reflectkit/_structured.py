@@ -12,9 +12,10 @@ from langchain_core.messages import AIMessage
 from langchain_core.runnables import Runnable, RunnableLambda, RunnableMap, RunnablePassthrough
 from langchain_core.utils.function_calling import convert_to_json_schema, convert_to_openai_tool
 from pydantic import BaseModel
+from reflectkit import ReflectKitError
 
 from ._calling import CallFits, checked
-from ._errors import Misconfigured
+from ._errors import Misconfigured, translated
 
 if TYPE_CHECKING:
     from .chat_models import ChatReflectKit
@@ -35,6 +36,20 @@ def structured(
     more: dict[str, Any],
 ) -> Runnable[Any, Any]:
     """See ``ChatReflectKit.with_structured_output``."""
+    try:
+        return _structured(model, schema, method, include_raw, strict, more)
+    except ReflectKitError as error:
+        raise translated(error) from error.__cause__
+
+
+def _structured(
+    model: ChatReflectKit,
+    schema: Any,
+    method: str,
+    include_raw: bool,
+    strict: bool | None,
+    more: dict[str, Any],
+) -> Runnable[Any, Any]:
     if method not in _METHODS:
         raise Misconfigured(
             f"There is no method {method!r}.", hint=f"Use one of {', '.join(_METHODS)}."
@@ -44,7 +59,7 @@ def structured(
     name = convert_to_openai_tool(schema)["function"]["name"]
     wanted = _type_of(schema)
     said: dict[str, Any] = {"method": method} | ({"strict": strict} if strict is not None else {})
-    traced = {"kwargs": said, "schema": convert_to_openai_tool(schema)}
+    traced = {"kwargs": said, "schema": schema}
     read: Read = _answer
     if method == "function_calling":
         bound = model.bind_tools(

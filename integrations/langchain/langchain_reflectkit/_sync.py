@@ -15,7 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from contextlib import aclosing, suppress
 from typing import Any, Final, Generic, TypeVar, cast
 
-__all__ = ["call", "current", "iterate", "later", "loop"]
+__all__ = ["call", "iterate", "loop"]
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -61,11 +61,6 @@ def loop() -> asyncio.AbstractEventLoop:
             hint="Use ainvoke or astream there.",
         )
     return _thread.loop
-
-
-def current() -> asyncio.AbstractEventLoop | None:
-    """The loop, if there is one yet."""
-    return _thread.loop if _thread is not None else None
 
 
 class _Job(Generic[T]):
@@ -123,16 +118,6 @@ def call(work: Coroutine[Any, Any, T]) -> T:
     """Do ``work`` in the loop and wait for it."""
     job = _Job(work)
     return job.wait(job.done)
-
-
-def later(work: Coroutine[Any, Any, object]) -> None:
-    """Do ``work`` in the loop, and do not wait: for clean-up by the garbage collector."""
-    thread = _thread
-    if thread is None or thread.process != os.getpid() or not thread.thread.is_alive():
-        work.close()
-        return
-    with suppress(RuntimeError):
-        asyncio.run_coroutine_threadsafe(work, thread.loop)
 
 
 def iterate(items: Callable[[], AsyncIterator[T]]) -> Iterator[T]:

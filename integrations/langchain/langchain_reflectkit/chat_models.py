@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -171,15 +173,16 @@ class ChatReflectKit(BaseChatModel):
         """What cannot work is found here, not at the first call."""
         from reflectkit import ReflectKitError
 
-        from ._clients import Clients
+        from ._clients import Clients, without_password
 
+        self.base_url, address = without_password(self.base_url)
         wire = {ours: getattr(self, name) for name, ours in _WIRE.items()}
-        key = self.api_key.get_secret_value() if self.api_key else None
-        if self.base_url or "api_key" in self.model_fields_set:
-            wire["api_key"] = key
-        wire = {name: value for name, value in wire.items() if value is not None}
+        if address or "api_key" in self.model_fields_set:
+            wire["api_key"] = self.api_key.get_secret_value() if self.api_key else None
+        chosen = {name: value for name, value in wire.items() if value is not None}
         try:
-            self._clients = Clients(self.client, self.base_url, {**self._settings(), **wire})
+            self._clients = Clients(self.client, address, {"model": self.model, **chosen})
+            self._clients.check(self._settings())
         except ReflectKitError as error:
             raise _translated(error) from None
         return self
@@ -257,14 +260,14 @@ class ChatReflectKit(BaseChatModel):
 
     def get_num_tokens(self, text: str) -> int:
         """Tokens of a text by the model's own counter, else by one that estimates; no download."""
-        return int(self._clients.counter(self.model).count(text))
+        return int(self._clients.counter(self.counter).count(text))
 
     def get_token_ids(self, text: str) -> list[int]:
         """The model's token ids, where this side or the server can tokenize.
 
         Raises an error that is ``reflectkit.MissingCapability`` where nobody can.
         """
-        return list(_sync.call(self._clients.token_ids(self.model, text)))
+        return list(_sync.call(self._clients.token_ids(text)))
 
     def get_num_tokens_from_messages(
         self, messages: list[BaseMessage], tools: Sequence[Any] | None = None
@@ -274,7 +277,7 @@ class ChatReflectKit(BaseChatModel):
         """
         turns = from_langchain(messages, history=self.history, dialect=self._tags)
         extra = {"tools": described(tools, None)} if tools else {}
-        return self._clients.prompt_tokens(self.model, turns, extra)
+        return self._clients.prompt_tokens(self.counter, turns, extra)
 
     # --- calls
 
@@ -354,12 +357,14 @@ class ChatReflectKit(BaseChatModel):
     ) -> _Translating:
         return _Translating(lambda: self._begin(messages, stop, call))
 
-    def _begin(
+    async def _begin(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
     ) -> ReplyStream:
         turns = from_langchain(messages, history=self.history, dialect=self._tags)
-        options = options_of(self._settings(), stop, call)
-        return self._clients.here().stream(turns, **cast("Any", options))
+        settings = self._settings()
+        options = {**settings, **options_of(settings, stop, call)}
+        client = await self._clients.here()
+        return client.stream(turns, **cast("Any", options))
 
     @property
     def _tags(self) -> str:
@@ -387,7 +392,7 @@ class ChatReflectKit(BaseChatModel):
         """The client's own settings, as far as they were chosen here."""
         names = {name: _RENAMED.get(name, name) for name in (*_SAME, *_RENAMED)}
         values = {option: getattr(self, name) for name, option in names.items()}
-        return {name: value for name, value in values.items() if value is not None}
+        return {name: value for name, value in values.items() if value not in (None, "")}
 
     # --- tools and structured output
 
@@ -463,25 +468,42 @@ def _translated(error: Exception) -> Exception:
 
 
 class _Translating:
-    """A stream whose errors are LangChain's as well."""
+    """A stream whose errors are LangChain's as well, and that is closed where the loop ends.
 
-    def __init__(self, begin: Any) -> None:
+    LangChain's generators are often left without being closed. A loop that ends then closes all
+    generators at once, inner ones before outer ones are done; but it ends its tasks before. So a
+    task of its own closes the stream.
+    """
+
+    def __init__(self, begin: Callable[[], Awaitable[ReplyStream]]) -> None:
         self._begin = begin
-        self._stream: Any = None
+        self._over = asyncio.Event()
+        self._guard: asyncio.Task[None] | None = None
+        self._stream: ReplyStream | None = None
 
     async def __aenter__(self) -> ReplyStream:
         try:
-            self._stream = self._begin()
-            return cast("ReplyStream", await self._stream.__aenter__())
+            self._stream = await self._begin()
+            entered = await self._stream.__aenter__()
         except Exception as error:
             raise _translated(error) from error.__cause__
+        self._guard = asyncio.create_task(self._watch(entered))
+        return entered
 
     async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        await self._stream.__aexit__(kind, error, trace)
-        if isinstance(error, Exception):
-            found = _translated(error)
-            if found is not error:
-                raise found from error.__cause__
+        self._over.set()
+        if self._stream is not None:
+            await self._stream.__aexit__(kind, error, trace)
+        if isinstance(error, Exception) and (found := _translated(error)) is not error:
+            raise found from error.__cause__
+
+    async def _watch(self, stream: ReplyStream) -> None:
+        try:
+            await self._over.wait()
+        finally:
+            if not self._over.is_set():
+                with suppress(RuntimeError):  # it is being read: then it ends with its reader
+                    await stream.__aexit__(None, None, None)
 
 
 def _pieces(event: Event, stream: ReplyStream, blocks: Blocks) -> list[dict[str, Any]]:
