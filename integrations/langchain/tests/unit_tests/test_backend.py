@@ -133,11 +133,21 @@ async def test_what_turns_out_to_be_no_message_is_refused() -> None:
 
 
 async def test_inside_a_runnable_nothing_is_told_twice() -> None:
-    model = Spoken(says=[AIMessage(ANSWER, usage_metadata=usage(7, 9))])
-    reflecting = with_reflection(model, mode="trained")
+    """A client called bare inside a runnable: the inner model would inherit its callbacks."""
+    said = AIMessage(ANSWER, usage_metadata=usage(7, 9), response_metadata={"model_name": "m"})
+    model = Spoken(says=[said])
     handler = UsageMetadataCallbackHandler()
-    outer = RunnableLambda(lambda text: reflecting.invoke(text))
-    outer.invoke("hi", {"callbacks": [handler]})
+    reflecting = with_reflection(model, mode="trained")
+
+    async def bare(_: str) -> str:
+        return (await _ask(model)).output
+
+    async def wrapped(text: str) -> str:
+        return (await reflecting.ainvoke(text)).text
+
+    await RunnableLambda(bare).ainvoke("hi", {"callbacks": [handler]})
+    assert handler.usage_metadata == {}
+    await RunnableLambda(wrapped).ainvoke("hi", {"callbacks": [handler]})
     assert [u["total_tokens"] for u in handler.usage_metadata.values()] == [16]
 
 
