@@ -28,6 +28,9 @@ from scenario import exact, serving
 
 from langchain_reflectkit import ChatReflectKit
 
+# the test of a recorded stream measures only what it has a recording of
+pytestmark = pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")
+
 #: These demand content.
 CONTENT: Final = frozenset(
     {
