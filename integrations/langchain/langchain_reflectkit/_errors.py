@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from langchain_core import exceptions
 from langchain_core.exceptions import LangChainException
+
 from reflectkit import (
     BackendError,
     BackendStatus,

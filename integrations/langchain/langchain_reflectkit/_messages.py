@@ -23,9 +23,10 @@ from langchain_core.messages.tool import invalid_tool_call, tool_call
 
 if TYPE_CHECKING:
     from langchain_core.messages import ToolCall as LangChainCall
+
     from reflectkit import Message, ToolCall
 
-__all__ = ["PROVIDER", "History", "from_langchain", "tool_calls", "to_langchain"]
+__all__ = ["PROVIDER", "History", "from_langchain", "to_langchain", "tool_calls"]
 
 #: ``response_metadata["model_provider"]`` of every message that is made here, and the key of ours.
 PROVIDER: Final = "reflectkit"
@@ -58,9 +59,7 @@ def _turn(message: BaseMessage, history: History, dialect: str) -> Message:
         return _assistant(message, history, dialect)
     name = message.name or ""
     if isinstance(message, ToolMessage):
-        return Message(
-            "tool", _content(message), name=name, tool_call_id=str(message.tool_call_id)
-        )
+        return Message("tool", _content(message), name=name, tool_call_id=str(message.tool_call_id))
     if isinstance(message, FunctionMessage):
         return Message("tool", _content(message), name=name)
     role = message.role if isinstance(message, ChatMessage) else _ROLES.get(message.type, "")

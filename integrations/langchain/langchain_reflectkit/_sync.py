@@ -28,9 +28,7 @@ class _Thread:
     def __init__(self) -> None:
         self.process = os.getpid()
         self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(
-            target=self._serve, name="langchain-reflectkit", daemon=True
-        )
+        self.thread = threading.Thread(target=self._serve, name="langchain-reflectkit", daemon=True)
         self.thread.start()
 
     def _serve(self) -> None:

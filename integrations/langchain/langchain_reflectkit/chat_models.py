@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import LanguageModelInput, LangSmithParams, ModelProfile
+from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import ToolCallChunk
@@ -454,9 +454,7 @@ class ChatReflectKit(BaseChatModel):
 
 
 #: Fields that an answer depends on; ``base_url`` is in the cache's key, and not in traces.
-_OURS = frozenset(
-    {*_SAME, *_RENAMED, "reasoning", "history", "constrain"}
-)
+_OURS = frozenset({*_SAME, *_RENAMED, "reasoning", "history", "constrain"})
 
 
 def _translated(error: Exception) -> Exception:
@@ -484,10 +482,12 @@ class _Translating:
         self._stream: ReplyStream | None = None
 
     async def __aenter__(self) -> ReplyStream:
+        from reflectkit import ReflectKitError
+
         try:
             self._stream = await self._begin()
             entered = await self._stream.__aenter__()
-        except Exception as error:
+        except ReflectKitError as error:
             raise _translated(error) from error.__cause__
         self._guard = asyncio.create_task(self._watch(entered))
         return entered
@@ -510,9 +510,10 @@ class _Translating:
 
 def _pieces(event: Event, stream: ReplyStream, blocks: Blocks) -> list[dict[str, Any]]:
     """What one event brings: reasoning, or answer text that has become certain with it."""
+    if blocks.answers(event):
+        return [blocks.answer(text) for text in stream.ready()]
     piece = blocks.feed(event, lambda: stream.attempts)
-    answers = [blocks.answer(text) for text in stream.ready()]
-    return [piece, *answers] if piece else answers
+    return [piece] if piece else []
 
 
 def _chunk(piece: dict[str, Any]) -> ChatGenerationChunk:

@@ -23,10 +23,9 @@ import httpx
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
+from langchain_reflectkit import ChatReflectKit
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from scenario import exact, serving
-
-from langchain_reflectkit import ChatReflectKit
 
 # the test of a recorded stream measures only what it has a recording of
 pytestmark = pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")

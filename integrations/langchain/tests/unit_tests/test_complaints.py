@@ -16,10 +16,10 @@ from complaints import AROUND, MODEL
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, trim_messages
 from langchain_core.tools import tool
+from langchain_reflectkit import ChatReflectKit
 from pydantic import BaseModel
 from scenario import USAGE, answer, serving
 
-from langchain_reflectkit import ChatReflectKit
 from reflectkit.testing import Served, anthropic_chat, chat
 
 
@@ -39,7 +39,10 @@ class Sum(BaseModel):
 def model_of(*answers: Any, **settings: Any) -> Iterator[tuple[ChatReflectKit, Any]]:
     """A model at a server that gives these answers, and the server."""
     with serving(*answers) as server:
-        yield ChatReflectKit(base_url=server.url, model="m", **{"mode": "plain", **settings}), server
+        yield (
+            ChatReflectKit(base_url=server.url, model="m", **{"mode": "plain", **settings}),
+            server,
+        )
 
 
 def summed(chunks: Any) -> Any:
@@ -357,6 +360,7 @@ def test_signed_blocks_go_back_byte_exact(history: Any) -> None:
     """langchain#37347, langchainjs#9624: signatures lost, 400 on turn 2. Asked of Anthropic's wire,
     and through JSON, as a checkpoint keeps it."""
     from langchain_core.messages import messages_from_dict, messages_to_dict
+
     from reflectkit.backends.anthropic import AnthropicBackend
 
     signed = {"type": "thinking", "thinking": "2+2 \u00e9", "signature": "EqQB/+=="}
