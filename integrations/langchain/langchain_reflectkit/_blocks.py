@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from reflectkit import AttemptStarted, Corrected, Retracted, SectionDelta
+from reflectkit import Accepted, AttemptEnded, AttemptStarted, Corrected, Retracted, SectionDelta
 
 if TYPE_CHECKING:
     from reflectkit import Attempt, Event
@@ -31,6 +31,9 @@ class Blocks:
     def __init__(self, *, reasoning: bool = True) -> None:
         self._shown = reasoning
         self._number = 0
+        self._answer = ""
+        #: index of the open reasoning block
+        self._index = ""
         self._attempt = 1
         #: which section the open block belongs to
         self._open: object = None
@@ -39,14 +42,12 @@ class Blocks:
         self._source: list[str] = []
 
     def feed(self, event: Event, attempts: Callable[[], Sequence[Attempt]]) -> Block | None:
-        """The piece that one event gives. ``attempts`` tells those that are over."""
+        """The reasoning that one event gives. ``attempts`` tells those that are over."""
         if not self._shown:
             return None
         if isinstance(event, SectionDelta):
             self._source.append(event.text)
-            if event.kind in _REASONING:
-                return self._reasoning(event.index, event.kind, event.text)
-            return None
+            return self._reasoning(event.index, event.kind, event.text)
         if isinstance(event, Retracted):
             drafts = [a.transcript.output for a in attempts() if a.number == event.number]
             return self._reasoning(event, "draft", drafts[0]) if drafts else None
@@ -58,12 +59,23 @@ class Blocks:
         self._source.append(event.source if hasattr(event, "source") else "")
         return None
 
+    def answers(self, event: Event) -> bool:
+        """Whether answer text may be taken now. What came at once is read at once, so that it may
+        be there before the events of the thinking that it followed have passed."""
+        if isinstance(event, SectionDelta):
+            if event.kind in _REASONING:
+                return False
+            self._source.append(event.text)
+            return True
+        return isinstance(event, AttemptEnded | Accepted)
+
     def answer(self, text: str) -> Block:
-        """A piece of the answer."""
-        if self._open != "answer":
-            self._open = "answer"
+        """A piece of the answer, which is one block wherever its pieces stand."""
+        if not self._answer:
             self._number += 1
-        return {"type": "text", "text": text, "index": f"lc_rk_{self._number}"}
+            self._answer = f"lc_rk_{self._number}"
+        self._open = "answer"
+        return {"type": "text", "text": text, "index": self._answer}
 
     def _reasoning(self, key: object, section: str, text: str) -> Block | None:
         if self._open != (section, key):
@@ -76,8 +88,9 @@ class Blocks:
                 return None
             self._held = None
             self._number += 1
+            self._index = f"lc_rk_{self._number}"
             extras = {"extras": {"section": section, "attempt": self._attempt}}
-        return {"type": "reasoning", "reasoning": text, "index": f"lc_rk_{self._number}", **extras}
+        return {"type": "reasoning", "reasoning": text, "index": self._index, **extras}
 
     def _late(self, event: Corrected) -> Block | None:
         """Text that turns out to be thinking, where it has not been shown as such."""

@@ -92,8 +92,13 @@ def _part(part: str | dict[str, Any]) -> Part:
         return {"type": "text", "text": part}
     if part.get("type") == "text":
         return {"type": "text", "text": part.get("text", "")}
+    source = part.get("source")
+    if part.get("type") == "image" and isinstance(source, Mapping):  # as Anthropic has it
+        url = source.get("url") or f"data:{source.get('media_type')};base64,{source.get('data')}"
+        return {"type": "image_url", "image_url": {"url": url}}
     if is_data_content_block(part):
-        return convert_to_openai_data_block(part)
+        named = {"filename": "document", **part} if part.get("type") == "file" else part
+        return convert_to_openai_data_block(named)
     return part
 
 

@@ -482,10 +482,12 @@ class _Translating:
         self._stream: ReplyStream | None = None
 
     async def __aenter__(self) -> ReplyStream:
+        from reflectkit import ReflectKitError
+
         try:
             self._stream = await self._begin()
             entered = await self._stream.__aenter__()
-        except Exception as error:
+        except ReflectKitError as error:
             raise _translated(error) from error.__cause__
         self._guard = asyncio.create_task(self._watch(entered))
         return entered
@@ -508,9 +510,10 @@ class _Translating:
 
 def _pieces(event: Event, stream: ReplyStream, blocks: Blocks) -> list[dict[str, Any]]:
     """What one event brings: reasoning, or answer text that has become certain with it."""
+    if blocks.answers(event):
+        return [blocks.answer(text) for text in stream.ready()]
     piece = blocks.feed(event, lambda: stream.attempts)
-    answers = [blocks.answer(text) for text in stream.ready()]
-    return [piece, *answers] if piece else answers
+    return [piece] if piece else []
 
 
 def _chunk(piece: dict[str, Any]) -> ChatGenerationChunk:

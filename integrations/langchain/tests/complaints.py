@@ -1,8 +1,8 @@
 """What users of LangChain's chat models suffer from, and the test that shows it does not happen.
 
 The numbers are those of the list that the tests were written against; the thread upstream is named
-in the test's docstring. ``MODEL`` is held by the chat model's tests, ``AROUND`` by those of parsers,
-middleware, and models that are wrapped.
+in the test's docstring. ``MODEL`` is held by the chat model's tests, ``AROUND`` by those of
+parsers, middleware, and models that are wrapped.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A loopback server that speaks the OpenAI API and answers as the standard suite's questions demand.
+"""A loopback server of the OpenAI API that answers as the standard suite's questions demand.
 
 It is a real HTTP server in a thread; only its words are written here. It thinks in the field
 ``reasoning_content``, calls the tools that it is offered with arguments that fit, and writes JSON
