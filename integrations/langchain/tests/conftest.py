@@ -11,4 +11,4 @@ sys.path[:0] = [str(HERE), str(HERE.parent)]
 
 # the house's own environment has no LangChain: there, none of this is collected
 if find_spec("langchain_tests") is None:
-    collect_ignore_glob = ["unit_tests/*", "integration_tests/*"]
+    collect_ignore_glob = ["unit_tests/*", "integration_tests/*", "test_notebooks.py"]
