@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from html import unescape
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -172,8 +173,10 @@ def test_hostile_names_of_arms_and_tasks() -> None:
     bad = summarised(rows, told, draws=20, title=f"{HOSTILE}\n\n## no heading\n\n| a | b |")
     page = Page(as_html(bad))
     assert not [t for t, _ in page.tags if t == "img"]
+    assert not set("\u202e\0\ud800") & set(" ".join(page.text))
     assert [t for t, _ in page.tags].count("script") == 2
     written = as_markdown(bad)
+    assert not set("\u202e\0\ud800") & set(written)
     assert "<img" not in written
     assert "<script" not in written
     headings = [line for line in written.splitlines() if line.startswith("#")]
@@ -184,8 +187,6 @@ def test_hostile_names_of_arms_and_tasks() -> None:
 
 
 def test_pictures_hold_nothing_that_xml_forbids(tmp_path: Path) -> None:
-    from xml.etree import ElementTree
-
     rows = [replace(r, arm=f"{r.arm}{HOSTILE}") for r in records(9, 1)]
     told = replace(
         facts(problems(9), 1), kinds={f"{a}{HOSTILE}": k for a, (k, *_) in ARMS.items()}, likes={}
@@ -244,6 +245,8 @@ def test_a_browser_runs_nothing_that_a_model_wrote(browser: str, tmp_path: Path)
     assert not [t for t, _ in page.tags if t == "img"]
     text = " ".join(page.text)
     assert 'document.title="taken"' in text
+    assert "⟨U+202E⟩ ⟨U+0000⟩" in text  # it turns no line around, and hides nothing
+    assert not set("\u202e\0") & set(text)
     assert "ours" in text
 
 
