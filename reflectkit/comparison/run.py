@@ -96,7 +96,7 @@ class _Run:
         self._tell = on_progress
         self._regrade = regrade
         self._began = monotonic()
-        self._asked = 0
+        self._asked = self._left_out = 0
         self._failures: Counter[str] = Counter()
         self._stopped: set[str] = set()
         self.records: list[Record] = []
@@ -109,6 +109,8 @@ class _Run:
             if record is not None:
                 of_unit[arm.name] = record
                 self.records.append(record)
+            else:
+                self._left_out += 1
             self._report()
 
     async def _record(
@@ -177,7 +179,7 @@ class _Run:
             self._tell(
                 Progress(
                     done=len(self.records),
-                    total=self._design.answers,
+                    total=self._design.answers - self._left_out,
                     asked=self._asked,
                     seconds=monotonic() - self._began,
                     records=self.records,

@@ -44,10 +44,13 @@ def folders() -> set[str]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
-    before = folders()
+def nothing_is_left(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    """In a folder of its own: others run code at the same time."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("code")))
     yield
-    assert folders() == before
+    assert folders() == set()
 
 
 @pytest.fixture(params=["kernel", "hook alone"])
@@ -312,14 +315,15 @@ async def test_native_code_is_held_by_the_kernel(attack: str) -> None:
 
 
 def sandboxes() -> set[str]:
-    """Processes that run the script."""
-    found = set()
+    """Processes that run the script in this test's folder: others run it at the same time."""
+    found, here = set(), os.path.realpath(tempfile.gettempdir())
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             command = (folder / "cmdline").read_bytes()
+            where = os.readlink(folder / "cwd")
         except OSError:
             continue
-        if b"_sandbox.py" in command:
+        if b"_sandbox.py" in command and where.startswith(here):
             found.add(folder.name)
     return found
 
@@ -349,7 +353,8 @@ def test_it_ends_with_a_parent_that_is_killed() -> None:
         "asyncio.run(RunsTests('x = 1', timeout=90)(draft))\n"
     )
     left = folders()
-    with subprocess.Popen([sys.executable, "-c", script]) as parent:
+    env = {**os.environ, "TMPDIR": tempfile.gettempdir()}
+    with subprocess.Popen([sys.executable, "-c", script], env=env) as parent:
         assert waited(lambda: len(sandboxes() - before) >= 2)
         parent.kill()
     assert waited(lambda: sandboxes() <= before)

@@ -1,0 +1,135 @@
+"""What a streamed answer costs through LangChain: CPU time, beside raw httpx and ChatOpenAI.
+
+    # in an environment with integrations/langchain, langchain-openai and this package's own:
+    PYTHONPATH=.:integrations/langchain python benchmarks/langchain.py
+
+The server, the answers (200 chunks with thinking in tags, at once or paced by 1 ms) and the method
+are those of ``streams.py``: all take turns in one process; "over" is CPU time beyond httpx and
+``json.loads``, and the last column its share of what ``ChatOpenAI.astream`` takes beyond it. Ours
+parses sections, the peer does not. Then what importing the chat model costs, each time in a process
+of its own, beside importing LangChain's own base class.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from streams import CHUNKS, Way, raw, serving
+
+BASE = "import langchain_core.language_models.chat_models"
+OURS = "from langchain_reflectkit import ChatReflectKit"
+
+
+async def _ask(model: Any) -> int:
+    found = text = 0
+    async for chunk in model.astream("hi"):
+        found += 1
+        text += len(chunk.text)
+    assert found >= CHUNKS
+    assert text
+    return found
+
+
+def _way(make: Callable[[str], Any]) -> tuple[Way, Callable[[], Awaitable[None]]]:
+    models: dict[str, Any] = {}
+
+    async def ask(url: str) -> int:
+        if url not in models:
+            models[url] = make(url)
+        return await _ask(models[url])
+
+    async def close() -> None:
+        for model in models.values():
+            if hasattr(model, "aclose"):
+                await model.aclose()
+
+    return ask, close
+
+
+async def ours(**settings: Any) -> tuple[Way, Callable[[], Awaitable[None]]]:
+    from langchain_reflectkit import ChatReflectKit
+
+    return _way(lambda url: ChatReflectKit(base_url=url, model="m", mode="plain", **settings))
+
+
+async def ours_v1() -> tuple[Way, Callable[[], Awaitable[None]]]:
+    return await ours(output_version="v1")
+
+
+async def openai() -> tuple[Way, Callable[[], Awaitable[None]]]:
+    from langchain_openai import ChatOpenAI
+
+    return _way(
+        lambda url: ChatOpenAI(
+            base_url=url, model="m", api_key="none", max_retries=0, stream_usage=True
+        )
+    )
+
+
+WAYS = {
+    "httpx and json.loads": raw,
+    "ChatReflectKit": ours,
+    "ChatReflectKit, v1": ours_v1,
+    "ChatOpenAI": openai,
+}
+
+
+async def compare(root: str, rounds: int) -> None:
+    made = {name: await make() for name, make in WAYS.items()}
+    for pace in ("burst", "paced"):
+        taken: dict[str, list[float]] = {name: [] for name in made}
+        for turn in range(rounds + 1):
+            for name, (ask, _) in made.items():
+                gc.collect()
+                start = time.process_time()
+                await ask(f"{root}/{pace}/v1")
+                if turn:  # the first turn opens connections and loads modules
+                    taken[name].append((time.process_time() - start) / CHUNKS * 1e6)
+        show(pace, taken)
+    for _, close in made.values():
+        await close()
+
+
+def show(pace: str, taken: dict[str, list[float]]) -> None:
+    medians = {name: statistics.median(times) for name, times in taken.items()}
+    floor = medians["httpx and json.loads"]
+    peer = medians["ChatOpenAI"] - floor
+    print(f"\n{CHUNKS} chunks, {pace}: CPU microseconds a chunk")
+    print(f"  {'':24}{'all':>8}{'over':>8}{'of ChatOpenAI':>15}")
+    for name, cost in medians.items():
+        print(f"  {name:24}{cost:8.1f}{cost - floor:8.1f}{(cost - floor) / peer:15.2f}")
+
+
+def imports(rounds: int) -> None:
+    code = "import time; {}; print(time.process_time())"
+    taken: dict[str, list[float]] = {BASE: [], OURS: []}
+    for turn in range(rounds + 1):
+        for what, times in taken.items():
+            command = [sys.executable, "-c", code.format(what)]
+            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            if turn:  # the first turn writes byte code
+                times.append(float(done.stdout))
+    base, mine = (statistics.median(times) for times in taken.values())
+    print("\nimports: CPU milliseconds of a process")
+    print(f"  {BASE:52}{base * 1e3:8.0f}\n  {OURS:52}{mine * 1e3:8.0f}  {mine / base:.2f} of it")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=15)
+    options = parser.parse_args()
+    imports(options.rounds // 2)
+    with serving() as root:
+        asyncio.run(compare(root, options.rounds))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Which choice a text picks: by its letter, or by the words of the choice."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from ..records import Problem
+from .finals import NEGATED, Place, last_line, places, sentence, tidied, unmarked
+
+__all__ = ["chosen", "said_choice"]
+
+LETTERS: Final = "ABCDEFGHIJ"
+
+#: Characters of a line that may name a choice.
+_LONGEST_LINE: Final = 1000
+_EDGE: Final = r"[\s*_(\[{$\"“'`:]*"
+_FIRST: Final = re.compile(
+    rf"{_EDGE}(?:(?:clearly|therefore|thus|simply|definitely|most\s+likely|probably)[\s,]+)?"
+    rf"(?:(?:option|choice|letter|answer)\s+)?{_EDGE}(?P<letter>[A-Z])"
+    r"(?=[\s*_)\]}$\"”'`]*(?:$|[).:,;\]}—–-]|\s(?:because|since|as|for|is|which|\W)))",
+    re.IGNORECASE,
+)
+_ALONE: Final = re.compile(
+    rf"{_EDGE}(?:(?:option|choice|answer)\s+)?{_EDGE}([A-Za-z])[\s*_)\]}}$\"”'`.!]*", re.IGNORECASE
+)
+_HEADED: Final = re.compile(rf"{_EDGE}([A-Z])[*_]*[).:\]][*_)\]]*\s+(.+)")
+_PICKED: Final = re.compile(
+    r"\b(?:choose|pick|select|choosing|selecting|go(?:ing)?\s+with)\s+(?:(?:option|choice|answer|letter)\s+)?"
+    r"[*_(\"“'\[]*([A-Z])(?![\w'’])"
+    r"|(?:\b(?:option|choice|answer|letter)\s+)?(?<![\w'’])([A-Z])[*_)\"”'\].]*(?:\s*:[^.\n:]{1,80})?"
+    r"\s+(?:is|must\s+be|would\s+be)\s+(?:therefore\s+|thus\s+)?(?:the\s+)?(?:only\s+)?(?:right|correct|best)\b"
+)
+_OR: Final = re.compile(
+    r"^[\s*_)\]}\"”'.]*(?:or|and|&|/|,|und)\s*(?:(?:option|choice)\s+)?[\s*_(\[{\"“']*([A-Z])(?![\w'’])"
+)
+_NOISE: Final = re.compile(r"[\s\"'“”‘’`*_#.!,;:()$\\{}\[\]]+")
+_BUT: Final = re.compile(r"\b(?:but|it\s+is|it's|rather)\b[:,]?\s*")
+
+
+def chosen(problem: Problem, text: str) -> str:
+    """The letter of the choice that a finished text picks; "" where it is not plain."""
+    return said_choice(problem, text) or _unannounced(problem, tidied(text))
+
+
+def said_choice(problem: Problem, text: str) -> str:
+    """The letter that is announced, boxed, or called right; "" without any of these."""
+    text = tidied(text)
+    marks = [(place.start, _of_place(problem, place)) for place in places(text)]
+    marks += [
+        (m.start(), _known(problem, m[1] or m[2]) or None)
+        for m in _PICKED.finditer(text)
+        if not NEGATED.search(text[max(0, m.start() - 24) : m.start()])
+    ]
+    marks.sort()
+    told = [letter for _, letter in marks if letter is not None]
+    return str(told[-1]) if told else ""
+
+
+def _letters(problem: Problem) -> str:
+    return LETTERS[: len(problem.choices) or 10]
+
+
+def _known(problem: Problem, letter: str) -> str:
+    return letter.upper() if letter.upper() in _letters(problem) else ""
+
+
+def _of_place(problem: Problem, place: Place) -> str | None:
+    """The letter; "" where two are named or it is none of the choices; None: no choice at all."""
+    line = unmarked(place.text[:_LONGEST_LINE])
+    if by_text := _by_text(problem, line):  # a choice may begin with "not"
+        return by_text
+    said = line[_end_of_denial(line) :]
+    if NEGATED.search(said[:1] and said.split(".")[0].rstrip()):
+        return ""
+    if by_text := _by_text(problem, said):
+        return by_text
+    first = _FIRST.match(said)
+    if first is None or _is_article(first, said):
+        return "" if NEGATED.match(said.strip()[:12]) else None
+    return _lettered(problem, first["letter"], said[first.end() :])
+
+
+def _end_of_denial(line: str) -> int:
+    """Behind ``not A but``; 0 where nothing is denied."""
+    if not re.match(r"\W*not\b", line, re.IGNORECASE):
+        return 0
+    but = _BUT.search(line)
+    return but.end() if but else len(line)
+
+
+def _is_article(first: re.Match[str], said: str) -> bool:
+    """``a dog`` is no choice; a small letter counts alone or in brackets."""
+    letter, rest = first["letter"], said[first.end() :]
+    around = said[max(0, first.start("letter") - 1) : first.end("letter") + 1]
+    if letter.isupper():
+        return False
+    return not (rest.strip(" .*_)!") == "" or (around[0] in "([{" and around[-1] in ")]}"))
+
+
+def _lettered(problem: Problem, letter: str, rest: str) -> str:
+    also = _OR.match(rest)
+    if also and also[1] in _letters(problem) and also[1] != letter.upper():
+        return ""
+    other = _by_text(problem, rest)
+    return "" if other and other != letter.upper() else _known(problem, letter)
+
+
+def _norm(text: str) -> str:
+    return _NOISE.sub(" ", text).strip().casefold()
+
+
+def _by_norm(problem: Problem, said: str) -> str:
+    same = [at for at, choice in enumerate(problem.choices) if _norm(choice) == said]
+    return LETTERS[same[0]] if len(same) == 1 and said else ""
+
+
+def _by_text(problem: Problem, said: str) -> str:
+    """The choice whose words these are, whole or up to the end of the sentence."""
+    return _by_norm(problem, _norm(said)) or _by_norm(problem, _norm(sentence(said)))
+
+
+def _unannounced(problem: Problem, text: str) -> str:
+    """A letter or a choice that is all of the text, or all of its last line."""
+    if found := _by_text(problem, text):
+        return found
+    line = last_line(text)[-_LONGEST_LINE:]
+    if alone := _ALONE.fullmatch(line):
+        return _known(problem, alone[1])
+    if headed := _HEADED.fullmatch(line):
+        return _lettered(problem, headed[1], headed[2])
+    return _by_text(problem, line)
