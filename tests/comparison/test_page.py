@@ -11,6 +11,7 @@ from dataclasses import fields, is_dataclass, replace
 from html import unescape
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -44,6 +45,13 @@ def found_in(value: Any, kind: type) -> list[Any]:
     return []
 
 
+#: How figures are written: in percent, in points, as shares without digits, as they are.
+SHAPES = [
+    (scale, "{:FORM} [{:FORM}, {:FORM}]".replace("FORM", form))
+    for scale, form in ((100, ".1f"), (100, "+.1f"), (100, ".0f"), (1, ".1f"), (1, ".2f"))
+]
+
+
 def words_of(page: str) -> str:
     return " ".join(Page(page).text).replace("\xa0", " ")
 
@@ -67,10 +75,10 @@ def test_every_figure_is_in_words_and_on_the_page(whole: Report) -> None:
     figures = [f for f in found_in(whole, Figure) if f.value is not None and f not in bins]
     assert len(figures) > 40
     for figure in figures:
-        said = {
-            f"{scale * figure.value:{form}}"
-            for scale, form in ((100, ".1f"), (100, "+.1f"), (100, ".0f"), (1, ".1f"), (1, ".2f"))
-        }
+        said = [
+            shape.format(*(scale * v for v in (figure.value, figure.low, figure.high)))
+            for scale, shape in SHAPES
+        ]
         assert any(one in shown for one in said), figure
         assert any(one in written for one in said), figure
 
@@ -100,6 +108,26 @@ def test_a_report_that_was_saved_gives_the_same_files(whole: Report, tmp_path: P
     assert len(paths) == 10
     for path in paths:
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def light(colour: str) -> float:
+    """Relative luminance, as WCAG 2 has it."""
+    parts = [int(colour[n : n + 2], 16) / 255 for n in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", [0, 1])
+def test_words_stand_out_from_their_ground(whole: Report, scheme: int) -> None:
+    """4.5 to 1, in light and in dark."""
+    roots = re.findall(r":root \{(.*?)\}", as_html(whole), re.DOTALL)
+    assert len(roots) == 2
+    paint = dict(re.findall(r"--(\w+): (#[0-9a-f]{6})", roots[scheme]))
+    pairs = [(a, b) for a in ("ink", "soft", "trained") for b in ("ground", "card")]
+    pairs += [("on", "good"), ("on", "bad"), ("on", "soft"), ("ink", "mark")]
+    for a, b in pairs:
+        low, high = sorted((light(paint[a]), light(paint[b])))
+        assert (high + 0.05) / (low + 0.05) >= 4.5, (a, b)
 
 
 # --- what is said
@@ -172,8 +200,10 @@ def test_hostile_names_of_arms_and_tasks() -> None:
     bad = summarised(rows, told, draws=20, title=f"{HOSTILE}\n\n## no heading\n\n| a | b |")
     page = Page(as_html(bad))
     assert not [t for t, _ in page.tags if t == "img"]
+    assert not set("\u202e\0\ud800") & set(" ".join(page.text))
     assert [t for t, _ in page.tags].count("script") == 2
     written = as_markdown(bad)
+    assert not set("\u202e\0\ud800") & set(written)
     assert "<img" not in written
     assert "<script" not in written
     headings = [line for line in written.splitlines() if line.startswith("#")]
@@ -184,8 +214,6 @@ def test_hostile_names_of_arms_and_tasks() -> None:
 
 
 def test_pictures_hold_nothing_that_xml_forbids(tmp_path: Path) -> None:
-    from xml.etree import ElementTree
-
     rows = [replace(r, arm=f"{r.arm}{HOSTILE}") for r in records(9, 1)]
     told = replace(
         facts(problems(9), 1), kinds={f"{a}{HOSTILE}": k for a, (k, *_) in ARMS.items()}, likes={}
@@ -244,6 +272,8 @@ def test_a_browser_runs_nothing_that_a_model_wrote(browser: str, tmp_path: Path)
     assert not [t for t, _ in page.tags if t == "img"]
     text = " ".join(page.text)
     assert 'document.title="taken"' in text
+    assert "⟨U+202E⟩ ⟨U+0000⟩" in text  # it turns no line around, and hides nothing
+    assert not set("\u202e\0") & set(text)
     assert "ours" in text
 
 
@@ -261,13 +291,26 @@ def test_the_pages_policy_stops_what_is_not_its_own(
     assert any(str(name).startswith("problem-") for name in names)  # its own script ran
 
 
-@pytest.mark.parametrize("address", ["#%", "#problem-nobody", "#%E0%A4%A", "#arms"])
+@pytest.mark.parametrize("address", ["#problem-nobody", "#arms"])
 def test_addresses_of_nothing_do_no_harm(
     browser: str, whole: Report, tmp_path: Path, address: str
 ) -> None:
     write(whole, tmp_path)
     page = seen(browser, tmp_path / "report.html", tmp_path / "profile", address)
-    assert len([t for t, _ in page.tags if t == "details"]) == len(whole.items)
+    details = [a for t, a in page.tags if t == "details"]
+    assert len(details) == len(whole.items)
+    assert not [a for a in details if "open" in a]
+
+
+@pytest.mark.parametrize("name", ["100%", "%E0%A4%A", "a b", "s"])
+def test_problems_of_any_name_have_an_address(
+    browser: str, whole: Report, tmp_path: Path, name: str
+) -> None:
+    named = replace(whole, items=(*whole.items[:3], replace(whole.items[3], id=name)))
+    write(named, tmp_path)
+    page = seen(browser, tmp_path / "report.html", tmp_path / "profile", f"#problem-{name}")
+    opened = [a["id"] for t, a in page.tags if t == "details" and "open" in a]
+    assert opened == [f"problem-{name}"]
 
 
 def test_readers_filter_search_and_turn_pages(browser: str, tmp_path: Path) -> None:

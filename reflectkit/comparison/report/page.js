@@ -9,10 +9,14 @@
   const SAYS = { ok: "says that all is well", flagged: "finds fault", unclear: "says neither" };
   let page = 0;
 
+  // Characters that are not seen, or that turn a line around, are shown by their number.
+  const HIDDEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+  const number = (c) => `⟨U+${c.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}⟩`;
+  const clear = (text) => text.replace(/\r\n?/g, "\n").replace(HIDDEN, number);
   const make = (name, className, text) => {
     const node = document.createElement(name);
     if (className) node.className = className;
-    if (text !== undefined) node.textContent = text;
+    if (text !== undefined) node.textContent = clear(text);
     return node;
   };
   const fill = (select, options) => {
@@ -82,7 +86,7 @@
   const section = (part) => {
     const node = make("div", `part ${part.kind}`);
     const tag = part.says ? `${part.kind}, ${SAYS[part.says] || part.says}` : part.kind;
-    node.append(make("span", "tag", tag), part.text.trim());
+    node.append(make("span", "tag", tag), clear(part.text.trim()));
     if (part.cut) node.append(make("span", "tag", `${part.cut} characters more`));
     node.dir = "auto";
     return node;
@@ -121,7 +125,7 @@
       const own = item.answers.filter((a) => a.arm === arm);
       if (!own.length) continue;
       const group = make("span", "group");
-      group.title = `${arm}: ${own.filter(right).length} of ${own.length} right`;
+      group.title = `${clear(arm)}: ${own.filter(right).length} of ${own.length} right`;
       group.append(...own.map(dotted));
       dots.append(group);
     }
@@ -140,7 +144,7 @@
     list.replaceChildren(...found.slice(page * PAGE, (page + 1) * PAGE).map(row));
     count.textContent =
       `${found.length} of ${data.length} problems, page ${page + 1} of ${pages}. ` +
-      `Marks: ${arms.join("; ")}.`;
+      (arms.length ? `Marks: ${clear(arms.join("; "))}.` : "");
     the("back").disabled = page === 0;
     the("on").disabled = page >= pages - 1;
     the("back").parentElement.hidden = pages < 2;

@@ -14,6 +14,7 @@ from .data import Report
 from .items import LARGEST, as_data
 from .plots import plots, said_of
 from .tables import Part, about, footnote, parts
+from .words import clear
 
 __all__ = ["as_html"]
 
@@ -82,8 +83,8 @@ def _hash(text: str) -> str:
 
 
 def _said(text: str) -> str:
-    """Text in HTML. What a browser would read as the end of the page's text is marked."""
-    return escape(text.replace("\0", "\ufffd"))
+    """Text in HTML."""
+    return escape(clear(text))
 
 
 def _unbroken(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 from ..meters.assurance import Assurance
 from ..meters.flips import Flips
@@ -231,9 +232,15 @@ def curve(report: Report) -> str:
     for place, arm in enumerate(lines):
         points = [*arm.curve, (most, arm.curve[-1][1])]
         places = [(x(tokens), y(100 * share)) for tokens, share in points]
-        parts.append(_line(places, _fill(arm), stroke_width=2))
+        parts.append(_line(_steps(places), _fill(arm), stroke_width=2))
         parts.append(_key(arm, place, len(lines)))
     return drawing(_WIDE, 380, said_of("budget")[0], "One line an arm.", parts)
+
+
+def _steps(places: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Nothing is gained between two points: a line between them would promise it."""
+    before = pairwise(places)
+    return [places[0], *(p for (_, old), new in before for p in ((new[0], old), new))]
 
 
 def _key(arm: ArmRow, place: int, count: int) -> str:
@@ -249,7 +256,7 @@ def overhead(report: Report) -> str:
     if len(arms) < 2:
         return ""
     highs = [a.cost.overhead.high or a.cost.overhead.value or 0.0 for a in arms]
-    x = Scale((0, 1.02 * max(highs)), (_NAME, _WIDE - 130))
+    x = Scale((0, 1.02 * max(highs)), (_NAME, _WIDE - 160))
     bottom = 20 + 26 * len(arms)
     parts = [axis_x(x, bottom, 10, ticks(*x.values, 6), "times the tokens of the baseline")]
     for place, arm in enumerate(arms):
@@ -414,7 +421,8 @@ def _panels(
         return ""
     parts = []
     for place, (arm, each) in enumerate(found):
-        left, top = 60 + 360 * (place % 2), 50 + 250 * (place // 2)
+        alone = 180 if len(found) == 1 else 0
+        left, top = 60 + alone + 360 * (place % 2), 50 + 250 * (place // 2)
         x, y = Scale((0, 1), (left, left + 260)), Scale((0, 100), (top + 180, top))
         parts += [
             axis_x(x, top + 180, top, [0, 0.25, 0.5, 0.75, 1], labels[0]),

@@ -33,7 +33,7 @@ __all__ = ["Facts", "facts_of", "summarised"]
 _OUTCOMES: Final = get_args(Outcome)
 #: Characters of one section that a report holds.
 _LONGEST: Final = 4_000
-_POINTS: Final = 40
+_POINTS: Final = 100
 #: Two-sided 5 %, and a power of 80 %, in standard errors.
 _LEVEL: Final = NormalDist().inv_cdf(0.975)
 _POWER: Final = NormalDist().inv_cdf(0.8)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from math import floor, log10
+
+from .words import clear
 
 __all__ = ["COLOURS", "Scale", "axis_x", "axis_y", "colour", "drawing", "element", "text", "ticks"]
 
@@ -25,8 +26,6 @@ COLOURS = {
     "bad": "#c3352d",
 }
 
-_FORBIDDEN = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
-
 
 def colour(name: str) -> str:
     """A colour of the page, or, outside it, the light one."""
@@ -34,8 +33,8 @@ def colour(name: str) -> str:
 
 
 def plain(said: str) -> str:
-    """Text for SVG: what no XML may hold is marked."""
-    return escape(_FORBIDDEN.sub("\ufffd", said))
+    """Text for SVG."""
+    return escape(clear(said))
 
 
 def element(name: str, inner: str = "", /, **attributes: float | str | None) -> str:

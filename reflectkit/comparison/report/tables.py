@@ -10,7 +10,7 @@ from ..meters.flips import KINDS
 from ..meters.staged import Staged
 from ..stats.intervals import Figure
 from .data import ArmRow, PairRow, Report
-from .words import amount, difference, number, p_value, percent, points, verdict
+from .words import amount, clear, difference, number, p_value, percent, points, verdict
 
 __all__ = ["Part", "about", "as_markdown", "footnote", "parts", "table"]
 
@@ -93,7 +93,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 def _line(text: str) -> str:
     """On one line, and no markup of HTML: names of arms and tasks are anybody's."""
-    return " ".join(text.replace("&", "&amp;").replace("<", "&lt;").split())
+    return " ".join(clear(text).replace("&", "&amp;").replace("<", "&lt;").split())
 
 
 def _cell(text: str) -> str:
@@ -185,6 +185,7 @@ def _tasks(report: Report) -> Part:
         rows=[
             (t.task, str(t.n), *(percent(t.accuracy.get(n, nothing)) for n in names))
             for t in report.tasks
+            if names
         ],
     )
 

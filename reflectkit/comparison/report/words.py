@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from ..meters.staged import Staged
@@ -9,10 +10,20 @@ from ..stats.intervals import Figure
 from ..stats.paired import Difference
 from .data import ArmRow, PairRow, Recovery
 
-__all__ = ["amount", "difference", "number", "p_value", "percent", "points", "sentence_of"]
+__all__ = ["amount", "clear", "difference", "number", "p_value", "percent", "points", "sentence_of"]
 
+#: Controls, marks that turn a line around, halves of characters, and what no XML may hold.
+_HIDDEN: Final = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]"
+)
 #: Ratios this close to 1 are called equal.
 _ALIKE: Final = 0.05
+
+
+def clear(text: str) -> str:
+    """Text in which every character is seen: others are shown by their number, ``⟨U+202E⟩``, in
+    pages, pictures and terminals alike."""
+    return _HIDDEN.sub(lambda found: f"⟨U+{ord(found[0]):04X}⟩", text)
 
 
 def percent(figure: Figure, digits: int = 1) -> str:
