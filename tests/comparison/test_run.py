@@ -313,7 +313,7 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("no grader 'nemeric'", {"grade": "nemeric"}),
     ("grades nothing", {"grade": 7}),
     ("has no gold answer", {"problems": [Problem(id="a", prompt="?", grader="numeric")]}),
-    ("names the grader 'x'", {"problems": [Problem(id="a", prompt="?", gold=1, grader="x")]}),
+    ("no grader 'x'", {"problems": [Problem(id="a", prompt="?", gold=1, grader="x")]}),
 ]  # fmt: skip
 
 
