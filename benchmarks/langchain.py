@@ -64,14 +64,18 @@ async def ours_v1() -> tuple[Way, Callable[[], Awaitable[None]]]:
     return await ours(output_version="v1")
 
 
-async def openai() -> tuple[Way, Callable[[], Awaitable[None]]]:
+async def openai(**settings: Any) -> tuple[Way, Callable[[], Awaitable[None]]]:
     from langchain_openai import ChatOpenAI
 
     return _way(
         lambda url: ChatOpenAI(
-            base_url=url, model="m", api_key="none", max_retries=0, stream_usage=True
+            base_url=url, model="m", api_key="none", max_retries=0, stream_usage=True, **settings
         )
     )
+
+
+async def openai_v1() -> tuple[Way, Callable[[], Awaitable[None]]]:
+    return await openai(output_version="v1")
 
 
 WAYS = {
@@ -79,6 +83,7 @@ WAYS = {
     "ChatReflectKit": ours,
     "ChatReflectKit, v1": ours_v1,
     "ChatOpenAI": openai,
+    "ChatOpenAI, v1": openai_v1,
 }
 
 
@@ -101,10 +106,11 @@ async def compare(root: str, rounds: int) -> None:
 def show(pace: str, taken: dict[str, list[float]]) -> None:
     medians = {name: statistics.median(times) for name, times in taken.items()}
     floor = medians["httpx and json.loads"]
-    peer = medians["ChatOpenAI"] - floor
     print(f"\n{CHUNKS} chunks, {pace}: CPU microseconds a chunk")
     print(f"  {'':24}{'all':>8}{'over':>8}{'of ChatOpenAI':>15}")
     for name, cost in medians.items():
+        # the same form of message of the peer
+        peer = medians["ChatOpenAI, v1" if name.endswith("v1") else "ChatOpenAI"] - floor
         print(f"  {name:24}{cost:8.1f}{cost - floor:8.1f}{(cost - floor) / peer:15.2f}")
 
 

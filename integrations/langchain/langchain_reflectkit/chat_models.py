@@ -19,7 +19,6 @@ from langchain_core.utils import from_env, secret_from_env
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from . import _sync
-from ._blocks import Blocks, joined
 from ._calling import chosen_tool, described, options_of
 from ._messages import PROVIDER, History, from_langchain, tool_calls
 from ._usage import calls_in_thinking, metadata_of, usage_of
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
 
     from reflectkit import Event, Reply, ReplyStream
 
+    from ._blocks import Blocks
     from ._clients import Clients
 
 __all__ = ["ChatReflectKit"]
@@ -127,7 +127,12 @@ class ChatReflectKit(BaseChatModel):
     ``except langchain_core.exceptions.ModelRateLimitError`` both work.
     """
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        populate_by_name=True,
+        defer_build=True,  # built with the first model, not with the import
+    )
 
     client: Any = Field(default=None, repr=False)
     model: str = Field(default="", alias="model_name")
@@ -288,6 +293,8 @@ class ChatReflectKit(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        from ._blocks import Blocks, joined
+
         blocks = Blocks(reasoning=self.reasoning == "blocks")
         pieces: list[dict[str, Any]] = []
         async with self._open(messages, stop, kwargs) as stream:
@@ -314,6 +321,8 @@ class ChatReflectKit(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        from ._blocks import Blocks
+
         blocks = Blocks(reasoning=self.reasoning == "blocks")
         async with self._open(messages, stop, kwargs) as stream:
             async for event in stream:
