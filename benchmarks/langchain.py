@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import os
 import statistics
 import subprocess
 import sys
@@ -117,10 +118,11 @@ def show(pace: str, taken: dict[str, list[float]]) -> None:
 def imports(rounds: int) -> None:
     code = "import time; {}; print(time.process_time())"
     taken: dict[str, list[float]] = {BASE: [], OURS: []}
+    env = {n: v for n, v in os.environ.items() if n != "PYTHONDONTWRITEBYTECODE"}
     for turn in range(rounds + 1):
         for what, times in taken.items():
             command = [sys.executable, "-c", code.format(what)]
-            done = subprocess.run(command, check=True, capture_output=True, text=True)
+            done = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
             if turn:  # the first turn writes byte code
                 times.append(float(done.stdout))
     base, mine = (statistics.median(times) for times in taken.values())
