@@ -1,4 +1,4 @@
-"""What a streamed answer costs through LangChain: CPU time a chunk, beside raw httpx and ChatOpenAI.
+"""What a stream costs through LangChain: CPU time a chunk, beside raw httpx and ChatOpenAI.
 
     # in an environment with integrations/langchain, langchain-openai and this package's own:
     PYTHONPATH=.:integrations/langchain python benchmarks/langchain.py

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
     from langchain_core.runnables import Runnable
+
     from reflectkit import Event, Reply, ReplyStream
 
     from ._blocks import Blocks

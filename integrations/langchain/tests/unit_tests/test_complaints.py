@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from complaints import AROUND, MODEL
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, trim_messages
 from langchain_core.tools import tool
-from langchain_reflectkit import ChatReflectKit
 from pydantic import BaseModel
-from scenario import USAGE, answer, serving
 
+from complaints import AROUND, MODEL
+from langchain_reflectkit import ChatReflectKit
 from reflectkit.testing import Served, anthropic_chat, chat
+from scenario import USAGE, answer, serving
 
 
 @tool

@@ -19,13 +19,13 @@ from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, Tool
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.tools import tool
 from pydantic import BaseModel, ValidationError
-from scenario import answer, exact, serving
 
 import reflectkit
 from langchain_reflectkit import ChatReflectKit
 from langchain_reflectkit._messages import from_langchain, to_langchain
 from reflectkit import Budget, Draft, Usage
 from reflectkit.testing import ScriptedBackend, chat, chunkings, refusal
+from scenario import answer, exact, serving
 
 WHOLE = "<thinking>a<reflection>b</reflection>c</thinking><output>4</output>"
 
@@ -320,7 +320,10 @@ def test_serialisation_holds_no_secret() -> None:
     told = json.dumps(dumpd(model)) + repr(model) + str(model) + repr(model._identifying_params)
     assert "hush" not in told
     assert "hush" not in model._get_llm_string()
-    allowed: Any = {"allowed_objects": [ChatReflectKit], "valid_namespaces": ["langchain_reflectkit"]}
+    allowed: Any = {
+        "allowed_objects": [ChatReflectKit],
+        "valid_namespaces": ["langchain_reflectkit"],
+    }
     again = load(dumpd(model), secrets_map={"REFLECTKIT_API_KEY": "sk-hush"}, **allowed)
     assert again.temperature == 0.5
     assert again.model == "m"
@@ -424,5 +427,3 @@ def test_a_model_inside_a_graph_counts_once_and_shows_no_drafts_as_text() -> Non
         {"messages": [HumanMessage("?")]}, stream_mode="messages"
     )]  # fmt: skip
     assert "".join(texts) == "4"
-
-
