@@ -282,6 +282,10 @@ class SyncReplyStream:
         """As ``ReplyStream.output``."""
         return self._pieces(lambda stream: stream.output)
 
+    def ready(self) -> list[str]:
+        """As ``ReplyStream.ready``."""
+        return self._stream.ready()
+
     @property
     def drafts(self) -> Iterator[str | Retracted]:
         """As ``ReplyStream.drafts``."""

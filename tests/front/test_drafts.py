@@ -352,3 +352,23 @@ async def test_tags_in_the_prompt_are_no_trouble_for_the_answer_text() -> None:
             assert "".join(await listed(stream.output)) == said
             assert "".join(await listed(stream.drafts)) == said
             assert stream.attempts[0].transcript.output == (await stream.reply()).output == said
+
+
+async def test_what_is_ready_is_taken_once_and_nobody_waits() -> None:
+    gate = asyncio.Event()
+    async with client(["<output>It is ", gate.wait, "13.</output>"]).stream("q") as stream:
+        assert stream.ready() == []
+        pieces: list[str] = []
+        async for _ in stream:
+            gate.set()
+            pieces += stream.ready()
+            assert stream.ready() == []
+        assert "".join(pieces) == (await stream.reply()).output == "It is 13."
+        assert await listed(stream.output) == []
+
+
+def test_what_is_ready_without_async() -> None:
+    backend = ScriptedBackend(RIGHT)
+    with SyncClient(backend, mode="trained") as client, client.stream("q") as stream:
+        answer = stream.reply().output
+        assert ("".join(stream.ready()), stream.ready()) == (answer, [])

@@ -18,6 +18,8 @@ __all__ = ["Blocks", "joined"]
 
 Block = dict[str, Any]
 _REASONING: Final = ("thinking", "reflection")
+#: with these, the rest of an answer becomes certain
+_ENDS: Final = (AttemptEnded, Accepted)
 
 
 class Blocks:
@@ -67,7 +69,7 @@ class Blocks:
                 return False
             self._source.append(event.text)
             return True
-        return isinstance(event, AttemptEnded | Accepted)
+        return isinstance(event, _ENDS)
 
     def answer(self, text: str) -> Block:
         """A piece of the answer, which is one block wherever its pieces stand."""

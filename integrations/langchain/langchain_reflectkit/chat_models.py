@@ -2,30 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams, LanguageModelInput, ModelProfile
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.messages.tool import ToolCallChunk
-from langchain_core.messages.tool import tool_call_chunk as call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable
 from langchain_core.utils import from_env, secret_from_env
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from . import _sync
-from ._blocks import Blocks, joined
 from ._calling import chosen_tool, described, options_of
 from ._messages import PROVIDER, History, from_langchain, tool_calls
+from ._running import Translating, call_chunks, chunk, pieces, translated, with_ids
 from ._usage import calls_in_thinking, metadata_of, usage_of
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.runnables import Runnable
 
     from reflectkit import Event, Reply, ReplyStream
 
@@ -127,7 +124,12 @@ class ChatReflectKit(BaseChatModel):
     ``except langchain_core.exceptions.ModelRateLimitError`` both work.
     """
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid",
+        arbitrary_types_allowed=True,
+        populate_by_name=True,
+        defer_build=True,  # built with the first model, not with the import
+    )
 
     client: Any = Field(default=None, repr=False)
     model: str = Field(default="", alias="model_name")
@@ -184,7 +186,7 @@ class ChatReflectKit(BaseChatModel):
             self._clients = Clients(self.client, address, {"model": self.model, **chosen})
             self._clients.check(self._settings())
         except ReflectKitError as error:
-            raise _translated(error) from None
+            raise translated(error) from None
         return self
 
     @model_validator(mode="after")
@@ -288,18 +290,20 @@ class ChatReflectKit(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        from ._blocks import Blocks, joined
+
         blocks = Blocks(reasoning=self.reasoning == "blocks")
-        pieces: list[dict[str, Any]] = []
+        found: list[dict[str, Any]] = []
         async with self._open(messages, stop, kwargs) as stream:
             async for event in stream:
                 if self.rate_limiter is not None:
                     await self._turn(event)
-                pieces += _pieces(event, stream, blocks)
+                found += pieces(event, stream, blocks)
             reply = await stream.reply()
-            pieces += [blocks.answer(text) for text in stream.ready()]
-        good, bad = tool_calls(_with_ids(reply))
+            found += [blocks.answer(text) for text in stream.ready()]
+        good, bad = tool_calls(with_ids(reply))
         message = AIMessage(
-            content=joined(pieces),
+            content=joined(found),
             tool_calls=good,
             invalid_tool_calls=bad,
             usage_metadata=usage_of(reply.usage),
@@ -314,20 +318,22 @@ class ChatReflectKit(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        from ._blocks import Blocks
+
         blocks = Blocks(reasoning=self.reasoning == "blocks")
         async with self._open(messages, stop, kwargs) as stream:
             async for event in stream:
                 if self.rate_limiter is not None:
                     await self._turn(event)
-                for piece in _pieces(event, stream, blocks):
-                    yield _chunk(piece)
+                for piece in pieces(event, stream, blocks):
+                    yield chunk(piece)
             reply = await stream.reply()
             for text in stream.ready():  # what came with the reply, and with no event
-                yield _chunk(blocks.answer(text))
+                yield chunk(blocks.answer(text))
         yield ChatGenerationChunk(
             message=AIMessageChunk(
                 content=[],
-                tool_call_chunks=_call_chunks(reply),
+                tool_call_chunks=call_chunks(reply),
                 usage_metadata=usage_of(reply.usage),
                 response_metadata=self._metadata(reply, kwargs),
                 chunk_position="last",
@@ -354,8 +360,8 @@ class ChatReflectKit(BaseChatModel):
 
     def _open(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
-    ) -> _Translating:
-        return _Translating(lambda: self._begin(messages, stop, call))
+    ) -> Translating:
+        return Translating(lambda: self._begin(messages, stop, call))
 
     async def _begin(
         self, messages: Sequence[BaseMessage], stop: list[str] | None, call: Mapping[str, Any]
@@ -455,82 +461,3 @@ class ChatReflectKit(BaseChatModel):
 
 #: Fields that an answer depends on; ``base_url`` is in the cache's key, and not in traces.
 _OURS = frozenset({*_SAME, *_RENAMED, "reasoning", "history", "constrain"})
-
-
-def _translated(error: Exception) -> Exception:
-    from reflectkit import ReflectKitError
-
-    if not isinstance(error, ReflectKitError):
-        return error
-    from ._errors import translated
-
-    return translated(error)
-
-
-class _Translating:
-    """A stream whose errors are LangChain's as well, and that is closed where the loop ends.
-
-    LangChain's generators are often left without being closed. A loop that ends then closes all
-    generators at once, inner ones before outer ones are done; but it ends its tasks before. So a
-    task of its own closes the stream.
-    """
-
-    def __init__(self, begin: Callable[[], Awaitable[ReplyStream]]) -> None:
-        self._begin = begin
-        self._over = asyncio.Event()
-        self._guard: asyncio.Task[None] | None = None
-        self._stream: ReplyStream | None = None
-
-    async def __aenter__(self) -> ReplyStream:
-        from reflectkit import ReflectKitError
-
-        try:
-            self._stream = await self._begin()
-            entered = await self._stream.__aenter__()
-        except ReflectKitError as error:
-            raise _translated(error) from error.__cause__
-        self._guard = asyncio.create_task(self._watch(entered))
-        return entered
-
-    async def __aexit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self._over.set()
-        if self._stream is not None:
-            await self._stream.__aexit__(kind, error, trace)
-        if isinstance(error, Exception) and (found := _translated(error)) is not error:
-            raise found from error.__cause__
-
-    async def _watch(self, stream: ReplyStream) -> None:
-        try:
-            await self._over.wait()
-        finally:
-            if not self._over.is_set():
-                with suppress(RuntimeError):  # it is being read: then it ends with its reader
-                    await stream.__aexit__(None, None, None)
-
-
-def _pieces(event: Event, stream: ReplyStream, blocks: Blocks) -> list[dict[str, Any]]:
-    """What one event brings: reasoning, or answer text that has become certain with it."""
-    if blocks.answers(event):
-        return [blocks.answer(text) for text in stream.ready()]
-    piece = blocks.feed(event, lambda: stream.attempts)
-    return [piece] if piece else []
-
-
-def _chunk(piece: dict[str, Any]) -> ChatGenerationChunk:
-    return ChatGenerationChunk(message=AIMessageChunk(content=[piece]))
-
-
-def _with_ids(reply: Reply) -> list[Any]:
-    """The calls; one without an id gets one, since its result has to name it."""
-    from dataclasses import replace
-    from uuid import uuid4
-
-    calls = reply.transcript.tool_calls
-    return [c if c.id else replace(c, id=f"call_{uuid4().hex}") for c in calls]
-
-
-def _call_chunks(reply: Reply) -> list[ToolCallChunk]:
-    return [
-        call_chunk(name=call.name, args=call.arguments or "{}", id=call.id, index=index)
-        for index, call in enumerate(_with_ids(reply))
-    ]

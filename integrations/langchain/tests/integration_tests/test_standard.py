@@ -23,8 +23,9 @@ import httpx
 import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
-from langchain_reflectkit import ChatReflectKit
 from langchain_tests.integration_tests import ChatModelIntegrationTests
+
+from langchain_reflectkit import ChatReflectKit
 from scenario import exact, serving
 
 # the test of a recorded stream measures only what it has a recording of

@@ -12,15 +12,15 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from complaints import AROUND, MODEL
 from langchain_core.callbacks import UsageMetadataCallbackHandler
 from langchain_core.messages import AIMessage, HumanMessage, trim_messages
 from langchain_core.tools import tool
-from langchain_reflectkit import ChatReflectKit
 from pydantic import BaseModel
-from scenario import USAGE, answer, serving
 
+from complaints import AROUND, MODEL
+from langchain_reflectkit import ChatReflectKit
 from reflectkit.testing import Served, anthropic_chat, chat
+from scenario import USAGE, answer, serving
 
 
 @tool
@@ -356,7 +356,7 @@ def test_reasoning_items_go_back_as_a_pair_or_not_at_all() -> None:
 
 
 @pytest.mark.parametrize("history", ["drop", "keep", "summary"])
-def test_signed_blocks_go_back_byte_exact(history: Any) -> None:
+async def test_signed_blocks_go_back_byte_exact(history: Any) -> None:
     """langchain#37347, langchainjs#9624: signatures lost, 400 on turn 2. Asked of Anthropic's wire,
     and through JSON, as a checkpoint keeps it."""
     from langchain_core.messages import messages_from_dict, messages_to_dict
@@ -368,10 +368,11 @@ def test_signed_blocks_go_back_byte_exact(history: Any) -> None:
     with serving(_signed(blocks), anthropic_chat("5")) as server:
         backend = AnthropicBackend(server.url, model="m")
         model = ChatReflectKit(client=backend, mode="plain", history=history)
-        stored = json.dumps(messages_to_dict([model.invoke("?")]))
+        stored = json.dumps(messages_to_dict([await model.ainvoke("?")]))
         (message,) = messages_from_dict(json.loads(stored))
-        model.invoke([HumanMessage("?"), message, HumanMessage("again")])
+        await model.ainvoke([HumanMessage("?"), message, HumanMessage("again")])
         sent = server.requests[-1].json["messages"][1]
+        await backend.aclose()
     assert json.dumps(sent["content"]) == json.dumps(blocks)
 
 

@@ -21,11 +21,11 @@ from langchain_core.tools import tool
 from langchain_reflectkit import ChatReflectKit
 from langchain_reflectkit._messages import from_langchain, to_langchain
 from pydantic import BaseModel, ValidationError
-from scenario import answer, exact, serving
 
 import reflectkit
 from reflectkit import Budget, Draft, Usage
 from reflectkit.testing import ScriptedBackend, chat, chunkings, refusal
+from scenario import answer, exact, serving
 
 WHOLE = "<thinking>a<reflection>b</reflection>c</thinking><output>4</output>"
 

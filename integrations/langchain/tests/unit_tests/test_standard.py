@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from langchain_core.language_models import BaseChatModel
-from langchain_reflectkit import ChatReflectKit
 from langchain_tests.unit_tests import ChatModelUnitTests
+
+from langchain_reflectkit import ChatReflectKit
 
 SERDES = (
     "langchain_core loads classes of its own list alone, whatever a class says of itself; "
