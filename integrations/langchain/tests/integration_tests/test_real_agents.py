@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage, HumanMessage
+from langgraph.checkpoint.sqlite import SqliteSaver
+
 from langchain_reflectkit import (
     ChatReflectKit,
     LangChainBackend,
@@ -22,8 +24,6 @@ from langchain_reflectkit import (
     TokenBudgetMiddleware,
     with_reflection,
 )
-from langgraph.checkpoint.sqlite import SqliteSaver
-
 from reflectkit import Budget, Client, Limit, SQLiteLedger, verify
 from reflectkit.backends.nano import embedded_models
 

@@ -15,10 +15,9 @@ from langchain_core.language_models import FakeListChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import RunnableLambda
-from langchain_reflectkit import LangChainBackend, with_reflection
 from pydantic import BaseModel
-from spoken import NoAsync, Spoken, Streamed, usage
 
+from langchain_reflectkit import LangChainBackend, with_reflection
 from reflectkit import (
     BackendError,
     BackendStatus,
@@ -34,6 +33,7 @@ from reflectkit import (
     Scope,
     SectionDelta,
 )
+from spoken import NoAsync, Spoken, Streamed, usage
 
 ANSWER = "<thinking>4 * 7</thinking><output>28</output>"
 TOOL = {"type": "function", "function": {"name": "add", "description": "", "parameters": {}}}

@@ -11,11 +11,11 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import PydanticOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
-from langchain_reflectkit import SelfCorrecting
 from pydantic import BaseModel
-from spoken import Spoken, Streamed, usage
 
+from langchain_reflectkit import SelfCorrecting
 from reflectkit import VerificationFailed, verify
+from spoken import Spoken, Streamed, usage
 
 
 class Invoice(BaseModel):

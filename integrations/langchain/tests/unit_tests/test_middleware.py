@@ -13,15 +13,15 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.globals import set_llm_cache
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
 from langchain_core.tools import tool
-from langchain_reflectkit import ReflectionMiddleware, TokenBudgetMiddleware
-from langchain_reflectkit.middleware import TokenBudgetExceeded
-from langchain_reflectkit.middleware._wrapup import NOW
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command, interrupt
-from spoken import Spoken, Streamed, usage
 
+from langchain_reflectkit import ReflectionMiddleware, TokenBudgetMiddleware
+from langchain_reflectkit.middleware import TokenBudgetExceeded
+from langchain_reflectkit.middleware._wrapup import NOW
 from reflectkit import Budget, ConfigurationError, Draft, Limit, MemoryLedger, SQLiteLedger, Verdict
+from spoken import Spoken, Streamed, usage
 
 ASK: Any = {"messages": [HumanMessage("What is 4 * 7?")]}
 

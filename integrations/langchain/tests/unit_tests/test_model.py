@@ -18,11 +18,11 @@ from langchain_core.load import dumpd, load
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.tools import tool
-from langchain_reflectkit import ChatReflectKit
-from langchain_reflectkit._messages import from_langchain, to_langchain
 from pydantic import BaseModel, ValidationError
 
 import reflectkit
+from langchain_reflectkit import ChatReflectKit
+from langchain_reflectkit._messages import from_langchain, to_langchain
 from reflectkit import Budget, Draft, Usage
 from reflectkit.testing import ScriptedBackend, chat, chunkings, refusal
 from scenario import answer, exact, serving

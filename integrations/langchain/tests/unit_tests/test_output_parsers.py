@@ -16,8 +16,8 @@ from langchain_core.exceptions import OutputParserException
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessageChunk
 from langchain_core.output_parsers import JsonOutputParser
 from langchain_core.outputs import Generation
-from langchain_reflectkit import OutputOnlyParser, ReflectionOutputParser
 
+from langchain_reflectkit import OutputOnlyParser, ReflectionOutputParser
 from reflectkit import SectionDelta
 from reflectkit.protocol import Parser, parse
 
