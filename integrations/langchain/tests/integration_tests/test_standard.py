@@ -2,7 +2,7 @@
 
 Who answers:
 
-- the ids of ``CONTENT`` demand words or arguments that a model of four million weights does not
+- the ids of ``CONTENT`` demand words or arguments that a model of 1.6 million weights does not
   find, or the fields of servers that report more: a loopback server that says just that
   (``scenario.py``);
 - all others: the embedded model. In ``TestInProcess`` llama.cpp runs in this process, in
