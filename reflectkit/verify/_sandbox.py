@@ -18,6 +18,7 @@ import inspect
 import json
 import os
 import reprlib
+import select
 import signal
 import sys
 import types
@@ -236,12 +237,19 @@ def die_with_parent() -> None:
 
 def born(work: Callable[[], None]) -> int:
     """A child that does ``work``; how it ended, as a shell would say it."""
+    alive, held = os.pipe()
     pid = os.fork()
     if pid == 0:
+        os.close(held)
         die_with_parent()
+        if select.select([alive], [], [], 0)[0]:  # it ended before this one could ask for that
+            os._exit(1)
+        os.close(alive)
         work()
         os._exit(0)
+    os.close(alive)
     _, status = os.waitpid(pid, 0)
+    os.close(held)
     code = os.waitstatus_to_exitcode(status)
     return code if code >= 0 else 128 - code
 
@@ -256,6 +264,8 @@ def received(control: int, size: int) -> bytes:
 def main() -> None:
     control, folder = int(sys.argv[1]), os.path.realpath(os.getcwd())
     die_with_parent()
+    if os.getppid() != int(sys.argv[2]):
+        os._exit(1)
     job = json.loads(received(control, int.from_bytes(received(control, 8), "big")))
     signal.alarm(job["limits"]["seconds"] + 5)
     guards = isolate(folder)

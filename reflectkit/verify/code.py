@@ -202,7 +202,7 @@ async def _exchanged(job: bytes, folder: str) -> bytes:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-B", str(_SCRIPT), str(theirs.fileno())),
+            *(sys.executable, "-I", "-B", str(_SCRIPT), str(theirs.fileno()), str(os.getpid())),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
