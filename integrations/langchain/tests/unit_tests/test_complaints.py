@@ -175,10 +175,10 @@ def test_hidden_thinking_leaves_no_tags() -> None:
 
 def test_events_v3_keep_reasoning_beside_a_tool_call() -> None:
     """langchain#37420: the third version of events drops reasoning when there is a tool call."""
-    calls = (("weather", '{"city": "Rome"}'),)
+    calls = (("weather", '{"city": "Rome"}'), ("weather", '{"city": "Oslo"}'))
     with model_of(answer(thinking=("x", "y"), calls=calls)) as (model, _):
         message = _v3(model.bind_tools([weather]))
-    assert [b["type"] for b in message.content_blocks] == ["reasoning", "tool_call"]
+    assert [b["type"] for b in message.content_blocks] == ["reasoning", *["tool_call"] * 2]
     assert reasoning(message) == ["xy"]
 
 
@@ -200,6 +200,7 @@ def test_reasoning_and_text_do_not_share_an_index() -> None:
         message = summed(model.stream("?"))
     indexes = [block["index"] for block in message.content]
     assert len(set(indexes)) == 2
+    assert all(index.startswith("lc_") for index in indexes)  # tool calls have numbers
     assert message.text == "4"
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import pickle
 import threading
@@ -358,7 +357,7 @@ def test_one_model_in_many_threads_and_loops() -> None:
 
 
 @pytest.mark.parametrize("way", ["stream", "astream", "closed", "abandoned at the end of the loop"])
-def test_leaving_early_stops_the_model(way: str) -> None:
+def test_leaving_early_stops_the_model(way: str, caplog: pytest.LogCaptureFixture) -> None:
     endless = ["<thinking>", *("x " for _ in range(10_000)), "</thinking>"]
     backend = ScriptedBackend(endless, usage=Usage(prompt=1, completion=1))
     model = ChatReflectKit(client=backend, mode="trained")
@@ -374,7 +373,6 @@ def test_leaving_early_stops_the_model(way: str) -> None:
     if way == "stream":
         for _ in model.stream("?"):
             break
-        gc.collect()
     elif way == "astream":
         asyncio.run(leave(False))
     elif way == "closed":
@@ -388,6 +386,21 @@ def test_leaving_early_stops_the_model(way: str) -> None:
 
         asyncio.run(hold())
     assert (backend.opened, backend.closed) == (1, 1)
+    assert [r for r in caplog.records if r.name == "asyncio"] == []
+
+
+def test_a_stream_that_is_dropped_with_its_loop_ends_quietly(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with serving(answer("4", thinking=("x ",) * 500)) as server:
+        model = ChatReflectKit(base_url=server.url, model="m", mode="plain")
+
+        async def leave() -> None:
+            async for _ in model.astream("?"):
+                break
+
+        asyncio.run(leave())
+    assert [r.getMessage() for r in caplog.records if r.name == "asyncio"] == []
 
 
 async def test_a_cancelled_call_stops_the_model() -> None:
