@@ -8,7 +8,7 @@ from inspect import isawaitable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from ..errors import BackendError, ReflectKitError
+from ..errors import ReflectKitError
 from ..events import SectionDelta
 from ..protocol.dialects import DIALECTS
 from ..protocol.render import marks
@@ -75,7 +75,7 @@ async def answer(asking: Asking, grading: Grading) -> Record:
                 if first is None and isinstance(event, SectionDelta) and event.kind in _ANSWER:
                     first = perf_counter() - began if event.text.strip() else None
             reply = await stream.reply()
-    except (BackendError, ReflectKitError) as error:
+    except ReflectKitError as error:
         return replace(
             blank,
             seconds=perf_counter() - began,

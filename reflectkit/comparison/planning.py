@@ -12,6 +12,7 @@ from ..messages import Usage
 from .arms import Arm
 from .design import Design
 from .records import Record
+from .run import clock
 from .stats.power import smallest_difference
 from .store import Store
 
@@ -82,9 +83,7 @@ def _of_arm(arm: ArmPlan) -> str:
 def _time(seconds: float | None) -> str:
     if seconds is None:
         return "not known before the first answers"
-    if seconds < 90:
-        return f"about {seconds:.0f} s"
-    return f"about {seconds / 60:.0f} min" if seconds < 5400 else f"about {seconds / 3600:.1f} h"
+    return f"about {clock(seconds)}"
 
 
 def planned(design: Design, store: Store, concurrency: int) -> Plan:
@@ -106,6 +105,7 @@ def _arm(design: Design, arm: Arm, store: Store) -> ArmPlan:
     answers = len(design.problems) * design.repeats
     left = answers - len(there)
     preview = design.previews[arm.name]
+    seconds: float | None = None if left else 0.0
     if there:
         prompt = mean(r.tokens.prompt for r in there)
         tokens: float | None = mean(r.tokens.completion for r in there)
@@ -117,7 +117,6 @@ def _arm(design: Design, arm: Arm, store: Store) -> ArmPlan:
         many = bound.attempts if arm.kind != "vote" else 1
         tokens = None if most is None or many is None else float(most * many)
         prompt *= many or 1
-        seconds = 0.0 if not left else float("nan")
     money = None
     if preview.price is not None and tokens is not None:
         each = Usage(prompt=round(prompt), completion=round(tokens))
@@ -129,7 +128,7 @@ def _arm(design: Design, arm: Arm, store: Store) -> ArmPlan:
         tokens=tokens,
         prompt=prompt,
         measured=bool(there),
-        seconds=seconds if there or not left else None,
+        seconds=seconds,
         money=money,
     )
 

@@ -17,7 +17,7 @@ from .records import Problem, Record
 from .stats.clustered import clustered_mean
 from .store import Store
 
-__all__ = ["Progress", "run"]
+__all__ = ["Progress", "clock", "run"]
 
 #: Failures in a row after which an arm's server counts as broken.
 _GIVE_UP: Final = 20
@@ -54,7 +54,7 @@ class Progress:
             found[0] += record.right
             found[1] += 1
         shares = [f"{arm} {100 * right / n:.0f} %" for arm, (right, n) in counts.items()]
-        left = "" if self.left is None else f"{_clock(self.left)} left"
+        left = "" if self.left is None else f"{clock(self.left)} left"
         return [f"{self.done}/{self.total}", *shares[:_SHOWN], self._difference(list(counts)), left]
 
     def _difference(self, arms: Sequence[str]) -> str:
@@ -74,7 +74,8 @@ class Progress:
         return f"{last} - {first} {100 * found.value:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Seconds, in words that are short."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
