@@ -15,6 +15,7 @@ SERVE_VENV := .venvs/transformers
 BENCH_VENV := .venvs/bench
 VLLM_VENV := .venvs/vllm
 CHAIN_VENV := .venvs/langchain
+OLD_CHAIN_VENV := .venvs/langchain-oldest
 PIP := -m pip install -qq --disable-pip-version-check
 
 # What `make wheel` needs beside the wheel itself; the package folder is not among it on purpose.
@@ -57,8 +58,9 @@ docs: $(VENV)/.dev  ## build the pages, run every code block and notebook
 	NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet --strict --site-dir build/site
 	$(PY) -m pytest tests/docs $(PYTEST_FLAGS)
 
-langchain: $(CHAIN_VENV)/.installed  ## the package for LangChain: its standard suites, and its own tests
+langchain: $(CHAIN_VENV)/.installed $(OLD_CHAIN_VENV)/.installed  ## the package for LangChain, with its newest and its oldest releases
 	cd integrations/langchain && ../../$(CHAIN_VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_FLAGS)
+	cd integrations/langchain && ../../$(OLD_CHAIN_VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_FLAGS)
 
 engines: $(VENV)/.dev $(SERVE_VENV)/.installed  ## the same answers from real servers, and from transformers in process
 	REFLECTKIT_TRANSFORMERS_PYTHON=$(CURDIR)/$(SERVE_VENV)/bin/python $(PY) -m pytest tests/engines $(PYTEST_FLAGS)
@@ -119,12 +121,14 @@ $(VLLM_VENV)/.installed: Makefile | $(VLLM_VENV)/.made
 	@touch $@
 
 # LangChain pins and pulls in much that nobody else here needs.
-$(CHAIN_VENV)/.installed: pyproject.toml integrations/langchain/pyproject.toml Makefile | $(CHAIN_VENV)/.made
-	@echo "Installing LangChain into $(CHAIN_VENV) ..."
-	@$(CHAIN_VENV)/bin/python $(PIP) --upgrade "pip>=25.1,<27"
-	@$(CHAIN_VENV)/bin/python $(PIP) --editable ".[local,compare]" --editable "integrations/langchain[agents]"
-	@cd integrations/langchain && ../../$(CHAIN_VENV)/bin/python $(PIP) --group test
+$(CHAIN_VENV)/.installed $(OLD_CHAIN_VENV)/.installed: .venvs/%/.installed: \
+		pyproject.toml integrations/langchain/pyproject.toml integrations/langchain/oldest.txt Makefile | .venvs/%/.made
+	@echo "Installing LangChain into .venvs/$* ..."
+	@.venvs/$*/bin/python $(PIP) --upgrade "pip>=25.1,<27"
+	@cd integrations/langchain && ../../.venvs/$*/bin/python $(PIP) $(OLDEST) \
+		--editable "../..[local,compare]" --editable ".[agents]" --group test
 	@touch $@
+$(OLD_CHAIN_VENV)/.installed: OLDEST := --constraint oldest.txt
 
 # The peers that parsing is measured against.
 $(BENCH_VENV)/.installed: benchmarks/requirements.txt Makefile | $(BENCH_VENV)/.made
