@@ -1,7 +1,6 @@
-"""The blocks of the README and of the page on LangChain run here, with the embedded model.
+"""The blocks of the README and of the pages on LangChain run here, with the embedded models.
 
-The house's own test of pages has no LangChain, so the page marks its blocks as run here. Blocks
-that need a server with tools are left out; they say so.
+The house's own test of pages has no LangChain, so the pages mark their blocks as run here.
 """
 
 from __future__ import annotations
@@ -15,7 +14,9 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parents[2]
-PAGE = HERE.parents[1] / "docs" / "langchain.md"
+DOCS = HERE.parents[1] / "docs"
+#: page -> blocks of it that run
+PAGES = {"langchain.md": 4, "langchain-chains.md": 3}
 MARK = "<!-- runs: no (needs LangChain; runs with the integration's own tests) -->\n"
 BLOCK = r"```python\n(.*?)^```$"
 FLAGS = re.MULTILINE | re.DOTALL
@@ -36,9 +37,15 @@ async def test_the_readme_runs() -> None:
     await run(blocks)
 
 
-async def test_the_page_runs() -> None:
-    if not PAGE.exists():
-        pytest.skip("the page stands in the repository, not in this package")
-    blocks = re.findall(re.escape(MARK) + BLOCK, PAGE.read_text("utf-8"), FLAGS)
-    assert len(blocks) == 4
+@pytest.mark.parametrize("name", PAGES)
+async def test_the_pages_run(name: str) -> None:
+    if not DOCS.exists():
+        pytest.skip("the pages stand in the repository, not in this package")
+    blocks = re.findall(re.escape(MARK) + BLOCK, (DOCS / name).read_text("utf-8"), FLAGS)
+    assert len(blocks) == PAGES[name]
     await run(blocks)
+
+
+def test_no_page_is_forgotten() -> None:
+    if DOCS.exists():
+        assert {path.name for path in DOCS.glob("langchain*.md")} == PAGES.keys()
