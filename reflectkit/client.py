@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from .backends.base import Backend
+    from .backends.nano import NanoBackend
     from .budget.budget import Budget
     from .budget.tokens import Counter
     from .correction.policy import Policy
@@ -58,14 +60,16 @@ class Preview:
 class _Connection:
     """A backend, shared by a client and the clients made from it."""
 
-    def __init__(self, backend: Backend, *, ours: bool, only_model: str = "") -> None:
+    def __init__(self, backend: Backend, *, ours: bool) -> None:
         self.backend = backend
         self.ours = ours
         self.closed = False
         self.warned: set[str] = set()
         self.trust = Trust()
-        #: the one model that answers here, where a request cannot choose
-        self.only_model = only_model
+
+    def backend_of(self, model: str) -> Backend:
+        """What answers as ``model``; most backends are told the name, and choose themselves."""
+        return self.backend
 
     async def aclose(self) -> None:
         """Close what this package has opened; a backend that was handed over stays open."""
@@ -75,12 +79,43 @@ class _Connection:
             await close()
 
 
+class _Embedded(_Connection):
+    """Models in this process: each has a backend of its own, made when it is first named."""
+
+    def __init__(self, model: str) -> None:
+        self._model = model
+        self._others: dict[str, NanoBackend] = {}
+        super().__init__(self._made(model), ours=True)
+
+    def backend_of(self, model: str) -> Backend:
+        """See ``_Connection``. Raises ``ConfigurationError`` for a name that no model has."""
+        if model in ("", self._model):
+            return self.backend
+        if model not in self._others:
+            self._others[model] = self._made(model)
+        return self._others[model]
+
+    async def aclose(self) -> None:
+        """Give all of them back."""
+        async with AsyncExitStack() as stack:
+            for backend in self._others.values():
+                stack.push_async_callback(backend.aclose)
+            await super().aclose()
+
+    @staticmethod
+    def _made(model: str) -> NanoBackend:
+        from .backends.nano import NanoBackend
+
+        return NanoBackend(model)
+
+
 class Client:
     """Asks a model and returns its answer with the reflection told apart.
 
     Without an argument the embedded model answers, in this process. A URL is an OpenAI-compatible
     server; any object with ``stream(request)`` is a backend and stays yours to close. ``model``
-    chooses among a server's models, or names the embedded weights or a GGUF file.
+    chooses among a server's models, or names the embedded weights or a GGUF file; a call may name
+    another one.
 
     ``mode``: ``trained`` (the model learnt the protocol), ``prompted`` (it is asked for it),
     ``plain`` (no reflection asked) or ``auto``, from what is known about the model. ``show``:
@@ -220,13 +255,7 @@ class Client:
     def _plan(
         self, settings: Settings, messages: tuple[Message, ...], name: str, spending: Spending
     ) -> Plan:
-        backend = self._connection.backend
-        only = self._connection.only_model
-        if only and settings.model not in ("", only):
-            raise ConfigurationError(
-                f"This client runs {only!r}.",
-                hint=f"For {settings.model!r} make another: Client(model={settings.model!r}).",
-            )
+        backend = self._connection.backend_of(settings.model)
         ready = setup(
             name,
             settings.mode,
@@ -310,10 +339,7 @@ def _connect(target: str | Backend | None, model: str, wire: Mapping[str, Any]) 
             hint="Name the server, http(s)://host/v1, or leave it out.",
         )
     if target is None:
-        from .backends.nano import NanoBackend
-
-        name = model or _EMBEDDED
-        return _Connection(NanoBackend(name), ours=True, only_model=name)
+        return _Embedded(model or _EMBEDDED)
     if isinstance(target, str | type) or not callable(getattr(target, "stream", None)):
         raise ConfigurationError(
             f"{_short(target)} is neither a URL nor a backend.",

@@ -46,10 +46,19 @@ def test_without_async() -> None:
         assert client.ask("What is 3 + 4?").output == "7"
 
 
-async def test_one_client_runs_one_embedded_model() -> None:
+async def test_a_call_names_another_embedded_model() -> None:
     async with Client() as client:
-        with pytest.raises(ConfigurationError, match="This client runs 'nano-reflect'"):
-            await client.ask("q", model="nano-base")
+        first = await client.ask(QUESTION)
+        other = await client.ask(QUESTION, model="nano-base")
+        again = await client.with_options(model="nano-base").ask(QUESTION)
+        with pytest.raises(ConfigurationError, match="no embedded model 'nano-nothing'"):
+            await client.ask(QUESTION, model="nano-nothing")
+    assert (first.model, other.model) == ("nano-reflect", "nano-base")
+    assert first.reflections
+    assert not other.reflections  # it never saw one
+    assert (again.model, again.output) == (other.model, other.output)
+    with pytest.raises(ConfigurationError, match="closed"):
+        await client.ask(QUESTION, model="nano-base")
 
 
 @pytest.mark.parametrize("model", ["nano-nothing", "missing.gguf"])

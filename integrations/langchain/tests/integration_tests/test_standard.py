@@ -1,21 +1,22 @@
-"""The standard integration tests of langchain-tests, all capabilities on.
+"""The standard integration tests of langchain-tests, three times.
 
-Who answers:
+``TestInProcess``: the embedded models in this process. ``nano-tools`` answers where tools or JSON
+are asked for, ``nano-reflect`` everything else. They take text alone.
 
-- the ids of ``CONTENT`` demand words or arguments that a model of 1.6 million weights does not
-  find, or the fields of servers that report more: a loopback server that says just that
-  (``scenario.py``);
-- all others: the embedded model. In ``TestInProcess`` llama.cpp runs in this process, in
-  ``TestServer`` behind llama.cpp's own HTTP server.
+``TestServer``: the same models behind llama.cpp's own HTTP server, with eyes and ears. No server
+that runs offline takes documents or chooses among models; these tests are the loopback server's.
 
-The files that some tests would fetch from the web are made here (``_made_here``); the documents go
-to the loopback server as the tests built them.
+``TestLoopback``: a server of the OpenAI API that says exactly what is demanded (``scenario.py``),
+with every capability on: documents go to it as the tests built them.
+
+The files that some tests would fetch from the web are made here (``_made_here``).
 """
 
 from __future__ import annotations
 
 import base64
-import secrets
+import io
+import wave
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -25,25 +26,21 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 
+import llama
 from langchain_reflectkit import ChatReflectKit
 from scenario import exact, serving
 
 # the test of a recorded stream measures only what it has a recording of
 pytestmark = pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")
 
-#: These demand content.
-CONTENT: Final = frozenset(
+#: these ask for tools or for JSON, of the model that knows them
+CALLS: Final = frozenset(
     {
         "test_agent_loop",
         "test_anthropic_inputs",
-        "test_audio_inputs",
         "test_bind_runnables_as_tools",
-        "test_conversation",
-        "test_image_inputs",
         "test_image_tool_message",
         "test_json_mode",
-        "test_pdf_inputs",
-        "test_pdf_tool_message",
         "test_structured_few_shot_examples",
         "test_structured_output",
         "test_structured_output_async",
@@ -57,13 +54,17 @@ CONTENT: Final = frozenset(
         "test_tool_message_histories_list_content",
         "test_tool_message_histories_string_content",
         "test_unicode_tool_call_integration",
-        # a server with a second model, and with figures of a cache
+    }
+)
+#: what no server here does: documents, and several models at one address
+ELSEWHERE: Final = frozenset(
+    {
         "test_ainvoke_with_model_override",
         "test_astream_with_model_override",
         "test_invoke_with_model_override",
+        "test_pdf_inputs",
+        "test_pdf_tool_message",
         "test_stream_with_model_override",
-        "test_usage_metadata",
-        "test_usage_metadata_streaming",
     }
 )
 #: one red dot
@@ -72,10 +73,22 @@ PNG: Final = base64.b64decode(
 )
 
 
+def silence() -> bytes:
+    """A second of it, as a WAV file."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as sound:
+        sound.setnchannels(1)
+        sound.setsampwidth(2)
+        sound.setframerate(16_000)
+        sound.writeframes(bytes(32_000))
+    return file.getvalue()
+
+
 @pytest.fixture(autouse=True)
 def _made_here(monkeypatch: pytest.MonkeyPatch) -> None:
     def get(url: str, **_: Any) -> httpx.Response:
-        return httpx.Response(200, content=PNG, request=httpx.Request("GET", url))
+        content = silence() if url.endswith(".wav") else PNG
+        return httpx.Response(200, content=content, request=httpx.Request("GET", url))
 
     monkeypatch.setattr(httpx, "get", get)
     monkeypatch.setenv("LANGCHAIN_TESTS_USER_AGENT", "nothing is fetched")
@@ -88,28 +101,22 @@ def vcr_config() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def scenario() -> Iterator[str]:
-    with serving(exact, models=("loopback", "other")) as server:
-        yield server.url
+def scenario() -> Iterator[dict[str, Any]]:
+    with serving(exact, models=("loopback", "nano-base")) as server:
+        yield {"base_url": server.url, "model": "loopback", "mode": "plain"}
 
 
 @pytest.fixture(scope="module")
-def llama() -> Iterator[dict[str, Any]]:
-    """llama.cpp's own HTTP server of the embedded model."""
-    xllamacpp = pytest.importorskip("xllamacpp")
-    from reflectkit.backends.nano import embedded_models
+def reflect() -> Iterator[dict[str, Any]]:
+    with llama.serving("nano-reflect") as where:
+        yield where
 
-    params, key = xllamacpp.CommonParams(), secrets.token_hex(16)
-    params.model.path = str(embedded_models()["nano-reflect"])
-    params.model_alias = {"nano-reflect"}
-    params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [key]
-    params.verbosity, params.n_ctx, params.n_parallel = 0, 4096, 2
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    params.use_jinja = params.special = True
-    server = xllamacpp.Server(params)
-    server.handle_metrics()  # answered once its loop runs
-    yield {"base_url": f"{server.listening_address}/v1", "model": "nano-reflect", "api_key": key}
-    del server
+
+@pytest.fixture(scope="module")
+def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    senses = llama.write_senses(tmp_path_factory.mktemp("senses") / "senses.gguf", "nano-tools")
+    with llama.serving("nano-tools", senses) as where:
+        yield {**where, "mode": "plain"}
 
 
 class _Suite(ChatModelIntegrationTests):
@@ -128,19 +135,42 @@ class _Suite(ChatModelIntegrationTests):
         return {"temperature": 0, "max_tokens": 200}
 
     @pytest.fixture(autouse=True)
-    def _who_answers(self, request: pytest.FixtureRequest, scenario: str) -> None:
-        name = request.node.originalname
-        served = {"base_url": scenario, "model": "loopback", "mode": "plain"}
-        type(self).where = served if name in CONTENT else self.real(request)
+    def _who_answers(self, request: pytest.FixtureRequest) -> None:
+        type(self).where = self.who(request.node.originalname, request)
 
     @pytest.fixture
     def model(self, request: pytest.FixtureRequest, _who_answers: None) -> BaseChatModel:
         extra = getattr(request, "param", None) or {}
         return ChatReflectKit(**{**self.standard_chat_model_params, **self.where, **extra})
 
-    def real(self, request: pytest.FixtureRequest) -> dict[str, Any]:
+    def who(self, name: str, request: pytest.FixtureRequest) -> dict[str, Any]:
+        """What the model of a test is made with."""
         raise NotImplementedError
 
+    supports_json_mode = True
+    enable_vcr_tests = True
+    model_override_value = "nano-base"
+    #: of usage
+    details = ("reasoning_output", "cache_read_input")
+
+    @property
+    def supported_usage_metadata_details(self) -> Any:
+        return {"invoke": list(self.details), "stream": list(self.details)}
+
+    def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
+        model = ChatReflectKit(**self.where)
+        return sum_of(list(model.stream("What is 3 + 4?"))) if stream else model.invoke("hi")
+
+    def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
+        self.invoke_with_reasoning_output(stream=stream)
+        return self.invoke_with_reasoning_output(stream=stream)
+
+
+def sum_of(chunks: list[Any]) -> Any:
+    return chunks[0].__add__(chunks[1:])
+
+
+class _Senses(_Suite):
     supports_image_inputs = True
     supports_image_urls = True
     supports_image_tool_message = True
@@ -148,39 +178,30 @@ class _Suite(ChatModelIntegrationTests):
     supports_pdf_tool_message = True
     supports_audio_inputs = True
     supports_anthropic_inputs = True
-    supports_json_mode = True
-    enable_vcr_tests = True
-    model_override_value = "other"
-
-    @property
-    def supported_usage_metadata_details(self) -> Any:
-        known = ["reasoning_output", "cache_read_input"]
-        return {"invoke": known, "stream": known}
-
-    def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
-        model = ChatReflectKit(**self.where)
-        if not stream:
-            return model.invoke("hi")
-        first, *rest = model.stream("hi")
-        return sum_of([first, *rest])
-
-    invoke_with_cache_read_input = invoke_with_reasoning_output
-
-
-def sum_of(chunks: list[Any]) -> Any:
-    whole = chunks[0]
-    for chunk in chunks[1:]:
-        whole = whole + chunk
-    return whole
 
 
 class TestInProcess(_Suite):
-    def real(self, request: pytest.FixtureRequest) -> dict[str, Any]:
-        pytest.importorskip("xllamacpp")
-        return {"model": "nano-reflect"}
+    details = ("reasoning_output",)
+
+    def who(self, name: str, request: pytest.FixtureRequest) -> dict[str, Any]:
+        pytest.importorskip("xllamacpp")  # there are no builds of it for some processors
+        tools = {"model": "nano-tools", "mode": "plain"}
+        return tools if name in CALLS else {"model": "nano-reflect"}
 
 
-class TestServer(_Suite):
-    def real(self, request: pytest.FixtureRequest) -> dict[str, Any]:
-        found: dict[str, Any] = request.getfixturevalue("llama")
+class TestServer(_Senses):
+    supports_image_urls = False  # llama.cpp would fetch it from the web by itself
+
+    def who(self, name: str, request: pytest.FixtureRequest) -> dict[str, Any]:
+        sensed = name in ("test_image_inputs", "test_audio_inputs")
+        fixture = "scenario" if name in ELSEWHERE else "reflect"
+        found: dict[str, Any] = request.getfixturevalue(
+            "tools" if name in CALLS or sensed else fixture
+        )
+        return found
+
+
+class TestLoopback(_Senses):
+    def who(self, name: str, request: pytest.FixtureRequest) -> dict[str, Any]:
+        found: dict[str, Any] = request.getfixturevalue("scenario")
         return found
