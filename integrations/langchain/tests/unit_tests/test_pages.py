@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 
 HERE = Path(__file__).parents[2]
-DOCS = HERE.parents[1] / "docs"
+HOUSE = HERE.parents[1]
+DOCS = HOUSE / "docs"
 #: page -> blocks of it that run
-PAGES = {"langchain.md": 4, "langchain-chains.md": 3}
+PAGES = {"README.md": 1, "docs/langchain.md": 4, "docs/langchain-chains.md": 3}
 MARK = "<!-- runs: no (needs LangChain; runs with the integration's own tests) -->\n"
 BLOCK = r"```python\n(.*?)^```$"
 FLAGS = re.MULTILINE | re.DOTALL
@@ -41,11 +42,11 @@ async def test_the_readme_runs() -> None:
 async def test_the_pages_run(name: str) -> None:
     if not DOCS.exists():
         pytest.skip("the pages stand in the repository, not in this package")
-    blocks = re.findall(re.escape(MARK) + BLOCK, (DOCS / name).read_text("utf-8"), FLAGS)
+    blocks = re.findall(re.escape(MARK) + BLOCK, (HOUSE / name).read_text("utf-8"), FLAGS)
     assert len(blocks) == PAGES[name]
     await run(blocks)
 
 
 def test_no_page_is_forgotten() -> None:
     if DOCS.exists():
-        assert {path.name for path in DOCS.glob("langchain*.md")} == PAGES.keys()
+        assert {f"docs/{path.name}" for path in DOCS.glob("langchain*.md")} < PAGES.keys()
