@@ -41,6 +41,7 @@ class Clients:
             raise ConfigurationError(
                 f"{own[0]} belongs to the client that was handed over.", hint="Set it there."
             )
+        self._made = (given, base_url, dict(settings))
         self._given = given
         self._settings = {name: value for name, value in settings.items() if value != ""}
         self._where: Any = base_url if given is None else given
@@ -52,6 +53,14 @@ class Clients:
         self.model: str = named if isinstance(named, str) and named else ""
         if not self.model and self._where is None:
             self.model = _EMBEDDED
+
+    def __deepcopy__(self, memo: Any) -> Clients:
+        """Connections are shared by copies, as by ``model_copy``."""
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process they are opened anew."""
+        return type(self), self._made
 
     def _client(self) -> Client:
         from reflectkit import Client

@@ -1,19 +1,20 @@
-"""Agents, parsers and wrapped models on the embedded model: in this process, and behind llama.cpp's
-own server."""
+"""Agents, parsers and wrapped models on the embedded models: in process, and on a real server."""
 
 from __future__ import annotations
 
-import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.tools import tool
 from langgraph.checkpoint.sqlite import SqliteSaver
 
+import llama
 from langchain_reflectkit import (
     ChatReflectKit,
     LangChainBackend,
@@ -24,48 +25,40 @@ from langchain_reflectkit import (
     TokenBudgetMiddleware,
     with_reflection,
 )
-from reflectkit import Budget, Client, Limit, SQLiteLedger, verify
-from reflectkit.backends.nano import embedded_models
+from reflectkit import Budget, Client, Draft, Limit, SQLiteLedger, Verdict, verify
 
-MODEL = "nano-reflect"
+Made = Callable[..., Any]
 
 
-def ask() -> Any:
+def ask(question: str = "What is (2 + 2) * 7?") -> Any:
     """Anew each time: the graph gives a message its id, and one with a known id is no new one."""
-    return {"messages": [HumanMessage("What is (2 + 2) * 7?")]}
+    return {"messages": [HumanMessage(question)]}
 
 
 @pytest.fixture(scope="module")
-def llama() -> Iterator[tuple[str, str]]:
-    """llama.cpp's HTTP server: its address and key."""
-    xllamacpp = pytest.importorskip("xllamacpp")
-    params, key = xllamacpp.CommonParams(), secrets.token_hex(16)
-    params.model.path = str(embedded_models()[MODEL])
-    params.model_alias = {MODEL}
-    params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [key]
-    params.verbosity, params.n_ctx, params.n_parallel = 0, 2048, 2
-    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    params.use_jinja = True
-    server = xllamacpp.Server(params)
-    server.handle_metrics()  # answered once its loop runs
-    yield f"{server.listening_address}/v1", key
-    del server
+def reflect() -> Iterator[dict[str, Any]]:
+    with llama.serving("nano-reflect") as where:
+        yield where
 
 
-def chat_openai(llama: tuple[str, str], **settings: Any) -> Any:
-    openai = pytest.importorskip("langchain_openai")
-    url, key = llama
-    return openai.ChatOpenAI(base_url=url, api_key=key, model=MODEL, temperature=0, **settings)
+@pytest.fixture(scope="module")
+def tools() -> Iterator[dict[str, Any]]:
+    with llama.serving("nano-tools") as where:
+        yield where
 
 
-def reflecting(llama: tuple[str, str], **settings: Any) -> ChatReflectKit:
-    url, key = llama
-    return ChatReflectKit(base_url=url, api_key=key, model=MODEL, temperature=0, **settings)
+def chat_openai(where: dict[str, Any], **settings: Any) -> Any:
+    openai = pytest.importorskip("langchain_openai")  # the package does without it
+    return openai.ChatOpenAI(**where, temperature=0, **settings)
+
+
+def reflecting(where: dict[str, Any], **settings: Any) -> ChatReflectKit:
+    return ChatReflectKit(**where, temperature=0, **settings)
 
 
 @pytest.mark.filterwarnings("ignore:ChatOpenAI drops:UserWarning")
-async def test_chat_openai_as_a_backend(llama: tuple[str, str]) -> None:
-    backend = LangChainBackend(chat_openai(llama))
+async def test_chat_openai_as_a_backend(reflect: dict[str, Any]) -> None:
+    backend = LangChainBackend(chat_openai(reflect))
     async with Client(backend, mode="trained", dialect="reflection") as client:
         reply = await client.ask("What is (2 + 2) * 7?", max_tokens=200)
     await backend.aclose()
@@ -74,10 +67,10 @@ async def test_chat_openai_as_a_backend(llama: tuple[str, str]) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:ChatOpenAI drops:UserWarning")
-def test_one_model_in_several_loops(llama: tuple[str, str]) -> None:
+def test_one_model_in_several_loops(reflect: dict[str, Any]) -> None:
     import asyncio
 
-    chat = with_reflection(chat_openai(llama), mode="trained", dialect="reflection")
+    chat = with_reflection(chat_openai(reflect), mode="trained", dialect="reflection")
     assert chat.invoke("What is 3 + 4?").text == "7"
     assert asyncio.run(chat.ainvoke("What is 3 + 4?")).text == "7"
     assert chat.invoke("What is 3 + 5?").text == "8"
@@ -91,59 +84,83 @@ def test_parsers_on_the_embedded_model() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:ChatOpenAI drops:UserWarning")
-def test_self_correcting_on_a_server(llama: tuple[str, str]) -> None:
+def test_self_correcting_on_a_server(reflect: dict[str, Any]) -> None:
     chain = SelfCorrecting(
-        chat_openai(llama), verify=verify.Steps(), mode="trained", dialect="reflection"
+        chat_openai(reflect), verify=verify.Steps(), mode="trained", dialect="reflection"
     )
     answer = chain.invoke("What is (2 + 2) * 7?")
     assert (answer.text, answer.response_metadata["reflectkit"]["status"]) == ("28", "accepted")
 
 
-@pytest.mark.parametrize("kind", ["chat_openai", "reflectkit"])
+@tool
+def get_weather(location: str) -> str:
+    """Get the weather at a location."""
+    return f"19 degrees and rain in {location}"
+
+
+def says_the_weather(draft: Draft) -> Verdict:
+    ok = "19 degrees" in draft.output
+    return Verdict(ok=ok, feedback="" if ok else "Say what the tool reported.", by="code")
+
+
+@pytest.mark.parametrize("make", [chat_openai, reflecting])
 def test_an_agent_with_both_on_a_real_server(
-    llama: tuple[str, str], tmp_path: Path, kind: str
+    tools: dict[str, Any], tmp_path: Path, make: Made
 ) -> None:
-    """The budget is never passed, the answer comes, and a checkpoint brings the state back."""
-    saver = SqliteSaver(sqlite3.connect(tmp_path / "threads.db", check_same_thread=False))
+    """The budget is never passed, answers come of real calls of tools, and a checkpoint brings the
+    state back: each turn is as in a new process, with a ledger that knows nothing."""
     config: Any = {"configurable": {"thread_id": "t"}}
-    limit = 700
-    spent = 0
-    answers = []
-    for number in range(9):  # each time as in a new process
-        model = chat_openai(llama) if kind == "chat_openai" else reflecting(llama)
-        ledger = SQLiteLedger(tmp_path / f"budget-{number}.db")
-        middle = TokenBudgetMiddleware(
-            Budget(output=150), thread=Limit(tokens=limit), ledger=ledger
-        )
-        checked = ReflectionMiddleware(verify.Steps(), max_attempts=2)
-        agent = create_agent(model, middleware=[checked, middle], checkpointer=saver)
-        last = agent.invoke(ask(), config)["messages"][-1]
-        told = agent.get_state(config).values["token_budget"]["thread"]
-        assert spent <= told <= limit, number
-        if told == spent:
-            assert last.response_metadata["token_budget"] == "end"
-            break
-        spent = told
-        answers.append(last)
+    limit, spent, places = 2_400, 0, ["Lisbon", "Oslo", "Kyoto", "Quito", "Turin", "Perth"]
+    with closing(sqlite3.connect(tmp_path / "threads.db", check_same_thread=False)) as threads:
+        for number, place in enumerate(places):
+            middle = TokenBudgetMiddleware(
+                Budget(output=120),
+                thread=Limit(tokens=limit),
+                ledger=SQLiteLedger(tmp_path / f"budget-{number}.db"),
+            )
+            agent = create_agent(
+                make(tools),
+                [get_weather],
+                middleware=[ReflectionMiddleware(says_the_weather, max_attempts=2), middle],
+                checkpointer=SqliteSaver(threads),
+            )
+            state = agent.invoke(ask(f"What is the weather in {place}?"), config)["messages"]
+            told = agent.get_state(config).values["token_budget"]["thread"]
+            assert spent <= told <= limit, number
+            spent, last = told, state[-1]
+            if last.response_metadata.get("token_budget"):
+                break
+            call, result = state[-3], state[-2]
+            assert [c["args"] for c in call.tool_calls] == [{"location": place}]
+            assert isinstance(result, ToolMessage)
+            assert "19 degrees" in last.text
+            assert last.response_metadata["reflectkit"]["status"] == "accepted"
     assert number > 1
-    if kind == "reflectkit":  # without being asked to think it does not compute well
-        assert answers[0].text == "28"
-        assert answers[0].response_metadata["reflectkit"]["status"] == "accepted"
-    assert all(isinstance(m, AIMessage) for m in answers)
+    assert last.response_metadata["token_budget"] in ("answer", "end")
 
 
-async def test_the_wrap_up_is_an_answer(llama: tuple[str, str]) -> None:
-    """A model that never stops calling tools, here by its prompt: the last call has no tools."""
-    from langchain_core.tools import tool
-
-    @tool
-    def look_up(key: str) -> str:
-        """Look something up."""
-        return "known"
-
-    middle = TokenBudgetMiddleware(Budget(total=420, output_floor=120))
-    agent = create_agent(reflecting(llama), [look_up], middleware=[middle])
-    last = (await agent.ainvoke(ask()))["messages"][-1]
+@pytest.mark.parametrize("make", [chat_openai, reflecting])
+async def test_the_wrap_up_is_an_answer(tools: dict[str, Any], make: Made) -> None:
+    """The run has called a tool; what is left pays one more request, which asks for the answer."""
+    middle = TokenBudgetMiddleware(Budget(total=700, output_floor=100))
+    agent = create_agent(make(tools), [get_weather], middleware=[middle])
+    state = (await agent.ainvoke(ask("What is the weather in Lisbon?")))["messages"]
+    last = state[-1]
+    assert isinstance(state[-2], ToolMessage)
     assert last.response_metadata["token_budget"] == "answer"
     assert last.text
-    assert last.usage_metadata["total_tokens"] <= 420
+    assert not last.tool_calls
+    assert sum(m.usage_metadata["total_tokens"] for m in state if isinstance(m, AIMessage)) <= 700
+
+
+def test_a_thinking_agent_checks_its_steps(reflect: dict[str, Any]) -> None:
+    agent = create_agent(
+        reflecting(reflect),
+        middleware=[
+            ReflectionMiddleware(verify.Steps(), max_attempts=2),
+            TokenBudgetMiddleware(700),
+        ],
+    )
+    last = agent.invoke(ask())["messages"][-1]
+    assert (last.text, last.response_metadata["reflectkit"]["status"]) == ("28", "accepted")
+    assert last.usage_metadata["total_tokens"] <= 700

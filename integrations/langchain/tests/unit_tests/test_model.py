@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
 import pickle
 import threading
@@ -330,6 +331,17 @@ def test_serialisation_holds_no_secret() -> None:
 
 
 # --- loops, threads, early ends ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_copies_answer(copied: Any) -> None:
+    with serving(exact) as server:
+        model = ChatReflectKit(base_url=server.url, model="loopback", mode="plain", max_tokens=50)
+        assert model.invoke("hi").text == "Hello there."
+        other = copied(model)
+        model.close()
+        assert other.invoke("hi").text == "Hello there."
+        other.close()
 
 
 async def test_sync_methods_work_where_a_loop_runs() -> None:
