@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 __all__ = ["CallFits", "SkippingCalls", "chosen_tool", "described", "options_of"]
 
 #: What goes into the wire body as it is.
-_WIRE: Final = ("tools", "tool_choice", "parallel_tool_calls", "response_format")
+_TOOLS: Final = ("tools", "tool_choice", "parallel_tool_calls")
+_WIRE: Final = (*_TOOLS, "response_format")
 #: LangChain's words for forcing a tool -> the OpenAI API's
 _CHOICES: Final[Mapping[object, str]] = {
     "auto": "auto",
@@ -61,6 +62,8 @@ def options_of(
     refuses by itself."""
     options = {name: value for name, value in call.items() if name not in _IGNORED}
     wire = {name: options.pop(name) for name in _WIRE if name in options}
+    if not wire.get("tools"):  # an agent without tools binds none, and servers refuse an empty list
+        wire = {name: value for name, value in wire.items() if name not in _TOOLS}
     wire |= options.pop("extra_body", None) or {}
     extra = {**(settings.get("extra") or {}), **(options.pop("extra", None) or {})}
     extra |= {name: value for name, value in wire.items() if value is not None}
@@ -69,21 +72,34 @@ def options_of(
     if stop is not None:
         options["stop"] = tuple(stop)
     fits = options.pop("call_fits", None)
+    known = {**settings, **options}
+    # an agent's; what was asked for as a type is checked as one
+    schema = None if "output_type" in options else _schema(extra.get("response_format"))
     if extra.get("tools"):
-        options |= _with_tools({**settings, **options}, fits, extra)
+        options |= _with_tools(known, fits, schema)
+    elif schema:
+        options["verify"] = [*_verifiers(known), _fitting(schema)]
     return options
 
 
-def _with_tools(settings: Mapping[str, Any], fits: Any, extra: Mapping[str, Any]) -> dict[str, Any]:
-    """A turn that calls tools is no answer: answers are judged, and asked for again, without it."""
+def _verifiers(settings: Mapping[str, Any]) -> list[Any]:
     given = settings.get("verify") or ()
-    verifiers: list[Any] = [_Answers(v) for v in ([given] if callable(given) else given)]
+    return [given] if callable(given) else list(given)
+
+
+def _fitting(schema: Any) -> Any:
+    from reflectkit.verify import Schema
+
+    return Schema(schema)
+
+
+def _with_tools(settings: Mapping[str, Any], fits: Any, schema: Any) -> dict[str, Any]:
+    """A turn that calls tools is no answer: answers are judged, and asked for again, without it."""
+    verifiers: list[Any] = [_Answers(v) for v in _verifiers(settings)]
     if fits is not None:
         verifiers.append(fits)
-    if schema := _schema(extra.get("response_format")):
-        from reflectkit.verify import Schema
-
-        verifiers.append(_Answers(Schema(schema)))
+    if schema:
+        verifiers.append(_Answers(_fitting(schema)))
     found: dict[str, Any] = {"verify": verifiers} if verifiers else {}
     if settings.get("policy") is not None:
         found["policy"] = SkippingCalls(settings["policy"])

@@ -10,6 +10,8 @@ import threading
 from typing import Any
 
 import pytest
+from langchain.agents import create_agent
+from langchain.agents.structured_output import ProviderStrategy
 from langchain_core import exceptions
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
@@ -177,6 +179,15 @@ def test_a_forced_tool_call_is_corrected_until_it_fits() -> None:
         chain = model.with_structured_output(Sum, method="function_calling")
         assert chain.invoke("?") == Sum(value=4)
         assert [r.json["tool_choice"]["function"]["name"] for r in server.requests] == ["Sum"] * 2
+
+
+@pytest.mark.parametrize("tools", [[], [weather]])
+def test_an_agents_structured_answer_is_corrected_until_it_fits(tools: list[Any]) -> None:
+    model = scripted('{"value": "no"}', '{"value": 3}', mode="plain", attempts=3)
+    agent = create_agent(model, tools, response_format=ProviderStrategy(Sum))
+    state = agent.invoke({"messages": [HumanMessage("q")]})
+    assert state["structured_response"] == Sum(value=3)
+    assert ["tools" in r.extra for r in model.client.requests] == [bool(tools)] * 2
 
 
 def test_a_turn_that_calls_tools_is_not_judged() -> None:
