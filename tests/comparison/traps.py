@@ -321,6 +321,8 @@ CHOICE: dict[str, list[Trap]] = {
         ("A is wrong and B is wrong. The answer is D.", "A", W),
         ("I choose C.", "C", R),
         ("I would pick option A.", "A", R),
+        ("Final answer: pick D", "D", R),
+        ("Final answer: pick D", "A", W),
         ("B is correct.", "B", R),
         ("(B) is the right choice.", "B", R),
         ("The answer is A. No: the answer is B.", "B", R),

@@ -52,7 +52,7 @@ def said_choice(problem: Problem, text: str) -> str:
         for m in _PICKED.finditer(text)
         if not NEGATED.search(text[max(0, m.start() - 24) : m.start()])
     ]
-    marks.sort()
+    marks.sort(key=lambda mark: (mark[0], mark[1] or ""))  # two may begin at one place
     told = [letter for _, letter in marks if letter is not None]
     return str(told[-1]) if told else ""
 
