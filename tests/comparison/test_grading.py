@@ -7,21 +7,18 @@ import json
 import random
 import threading
 from itertools import chain
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 import more_traps
+from beside import DATA, needs_data
 from reflectkit import ConfigurationError
 from reflectkit.comparison import Grade, Problem, grading, problems
 from reflectkit.comparison.grading import marking
 from reflectkit.testing import ScriptedBackend
 from reflectkit.verify import close_workers
 from traps import CHOICE, CITIES, NUMERIC, TEXTS
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
-beside = pytest.mark.skipif(not DATA.exists(), reason="the data sets are not beside the checkout")
 
 
 def problem(grader: str, gold: Any, **more: Any) -> Problem:
@@ -92,7 +89,7 @@ def other(found: list[Problem], place: int) -> int:
     )
 
 
-@beside
+@needs_data
 @pytest.mark.parametrize(
     ("file", "form", "field"),
     [("gsm8k/test.jsonl", "gsm8k", "answer"), ("math500/test.jsonl", "math", "solution")],
@@ -108,7 +105,7 @@ async def test_gold_answers_pass_and_others_do_not(file: str, form: str, field: 
     close_workers()
 
 
-@beside
+@needs_data
 async def test_choices_by_letter_and_by_text() -> None:
     """Letters of other problems collide one time in four; their texts do not."""
     found, marks = problems.load(DATA / "mmlu500" / "test_sample500.jsonl", "mmlu"), marking()
@@ -123,7 +120,7 @@ async def test_choices_by_letter_and_by_text() -> None:
     assert sum(g.right for g in wrong) - same <= 0.01 * len(found)
 
 
-@beside
+@needs_data
 def test_every_instruction_can_be_checked() -> None:
     found = problems.load(DATA / "ifeval" / "input_data.jsonl", "ifeval")
     assert len(found) == 541
@@ -131,7 +128,7 @@ def test_every_instruction_can_be_checked() -> None:
     marking("ifeval-loose").check(found)
 
 
-@beside
+@needs_data
 @pytest.mark.long
 async def test_numbers_agree_with_math_verify_on_real_solutions() -> None:
     """What four models wrote about GSM8K, graded by both."""

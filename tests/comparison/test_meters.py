@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from beside import RECORDED, needs_data
 from models import luck, sums
 from reflectkit.comparison import Part, Phase, Problem, Record, Tokens
 from reflectkit.comparison.answers import graded
@@ -25,7 +26,6 @@ from reflectkit.comparison.meters.tokens import costs
 from reflectkit.comparison.stats import Draws
 from reflectkit.protocol import recover
 
-SHARED = Path(__file__).parents[3] / "shared" / "data" / "aiw_reflection70b" / "responses.jsonl"
 LABELS = Path(__file__).with_name("labels_aiw.jsonl")
 TRIALS = 1_000
 
@@ -353,11 +353,11 @@ def test_claims_of_hostile_texts_take_no_time(text: str) -> None:
     assert took[2] < 2 * took[1] + 0.1
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the recorded outputs are not beside the checkout")
+@needs_data
 def test_claims_agree_with_a_reader() -> None:
     """Sixty reflections of a real model, labelled before the rules were written; twenty of them
     were looked at while writing."""
-    rows = {r["i"]: r["model_response"] for r in map(json.loads, SHARED.read_text().splitlines())}
+    rows = {r["i"]: r["model_response"] for r in map(json.loads, RECORDED.read_text().splitlines())}
     labels = [json.loads(line) for line in LABELS.read_text().splitlines()]
     found = [claim_of(recover(rows[r["i"]]).reflections[r["reflection"]])[0] for r in labels]
     said = [r["label"] for r in labels]
@@ -369,10 +369,10 @@ def test_claims_agree_with_a_reader() -> None:
     assert kappa > 0.9
 
 
-@pytest.mark.skipif(not SHARED.exists(), reason="the recorded outputs are not beside the checkout")
+@needs_data
 async def test_reflections_of_recorded_outputs_are_classified() -> None:
     """Reflection 70B on a puzzle, its tags recovered; every grade is that of the data set."""
-    rows = [json.loads(line) for line in SHARED.read_text().splitlines()]
+    rows = [json.loads(line) for line in RECORDED.read_text().splitlines()]
     found, records = [], []
     for row in rows:
         made = Problem(id=str(row["i"]), prompt="?", gold=row["right_answer"], grader="numeric")

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import sysconfig
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from beside import RECORDED, needs_data
 from reflectkit import protocol
 from reflectkit.protocol import recover
 from reflectkit.protocol.recover import RECOVERED_FROM
@@ -226,24 +225,13 @@ def test_time_grows_no_faster_than_text(unit: str) -> None:
 # -- the real outputs ----------------------------------------------------------------------------
 
 
-def data_folder() -> Path:
-    given = os.environ.get("REFLECTKIT_DATA")
-    return Path(given) if given else Path(__file__).parents[3] / "shared" / "data"
-
-
 @pytest.fixture(scope="module")
 def answers() -> list[str]:
-    path = data_folder() / "aiw_reflection70b" / "responses.jsonl"
-    if not path.exists():
-        pytest.skip("the 400 recorded outputs are not here: set REFLECTKIT_DATA to their folder")
-    return [row["model_response"] for row in _rows(path)]
+    lines = RECORDED.read_text("utf-8").splitlines()
+    return [json.loads(line)["model_response"] for line in lines]
 
 
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8") as lines:
-        yield from map(json.loads, lines)
-
-
+@needs_data
 def test_the_border_is_found_in_real_outputs(answers: list[str]) -> None:
     right = 0
     for text in answers:
@@ -253,6 +241,7 @@ def test_the_border_is_found_in_real_outputs(answers: list[str]) -> None:
     assert right >= 0.99 * len(answers)
 
 
+@needs_data
 def test_the_border_is_found_when_a_server_trims_the_text(answers: list[str]) -> None:
     right = 0
     for text in answers:
@@ -261,6 +250,7 @@ def test_the_border_is_found_when_a_server_trims_the_text(answers: list[str]) ->
     assert right >= 0.97 * len(answers)
 
 
+@needs_data
 def test_real_thinking_that_was_cut_is_not_served_as_the_answer(answers: list[str]) -> None:
     served = 0
     for text in answers:
@@ -270,6 +260,7 @@ def test_real_thinking_that_was_cut_is_not_served_as_the_answer(answers: list[st
     assert served <= 0.01 * 4 * len(answers)
 
 
+@needs_data
 def test_real_reflections_voice_a_doubt(answers: list[str]) -> None:
     found = [r for text in answers for r in recover(text).reflections]
     assert len(found) > 200
