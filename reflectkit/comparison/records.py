@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 __all__ = [
+    "LETTERS",
     "Claim",
     "Grade",
     "Grader",
@@ -23,6 +24,9 @@ __all__ = [
     "Record",
     "Tokens",
 ]
+
+#: What choices are called, in their order.
+LETTERS: Final = "ABCDEFGHIJ"
 
 #: ``incomplete``: no whole output came. ``ungraded``: the grader could not tell (it crashed, or a
 #: judge contradicted itself). ``failed``: no answer came, because of an error. Only ``right``

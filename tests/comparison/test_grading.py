@@ -77,6 +77,22 @@ async def test_more_traps(grader: str, table: dict[str, Any], more: dict[str, An
     assert wrong == []
 
 
+@pytest.mark.parametrize(
+    ("text", "gold", "right"),
+    [
+        ("So answer A; −7", "A", False),
+        ("So answer B; −7", "B", True),
+        ("So answer D; P > Q", "D", True),
+        ("So answer C; P > Q", "C", False),
+    ],
+)
+async def test_signs_tell_choices_apart(text: str, gold: str, right: bool) -> None:
+    """A letter is not taken against the words beside it; "7" does not stand in "−7"."""
+    made = problem("choice", gold, choices=("7", "−7", "P = Q", "P > Q"))
+    for marks in (marking(), marking(grading.choice())):
+        assert (await marks.grade(made, text)).right is right
+
+
 # --- benchmarks
 
 

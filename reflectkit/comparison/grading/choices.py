@@ -1,16 +1,19 @@
-"""Which choice a text picks: by its letter, or by the words of the choice."""
+"""Which choice a text picks: by its letter, or by the words of the choice.
+
+What is announced comes first, then what is all of the text or of its last line, then what is picked
+in passing and not contradicted.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-from ..records import Problem
-from .finals import NEGATED, Place, last_line, places, sentence, tidied, unmarked
+from ...errors import ConfigurationError
+from ..records import LETTERS, Problem
+from .finals import LONGEST, NEGATED, Place, last_line, places, sentence, tidied, unmarked
 
-__all__ = ["chosen", "said_choice"]
-
-LETTERS: Final = "ABCDEFGHIJ"
+__all__ = ["chosen", "gold_letter", "said_choice"]
 
 #: Characters of a line that may name a choice.
 _LONGEST_LINE: Final = 1000
@@ -34,13 +37,56 @@ _PICKED: Final = re.compile(
 _OR: Final = re.compile(
     r"^[\s*_)\]}\"”'.]*(?:or|and|&|/|,|und)\s*(?:(?:option|choice)\s+)?[\s*_(\[{\"“']*([A-Z])(?![\w'’])"
 )
-_NOISE: Final = re.compile(r"[\s\"'“”‘’`*_#.!,;:()$\\{}\[\]]+")
+_NOISE: Final = re.compile(r"[\s\"'“”‘’`*_#.!?,;:()$\\{}\[\]]+")
 _BUT: Final = re.compile(r"\b(?:but|it\s+is|it's|rather)\b[:,]?\s*")
+
+# Picked in passing.
+_BARE: Final = re.compile(r"\W*(?:(?i:option|choice)\s)?\(?([A-Ja-j])\)?\W*")
+#: Words that announce which choice it is, the letter behind them.
+_SAYS: Final = re.compile(
+    r"""(?:\b(?i:answer|option|choice|choose|pick|select|correct\ one)\b
+          [^\w\n]{0,4}(?:(?i:is|would\ be|must\ be|should\ be)\b)?[^\w\n]{0,4}
+          (?:(?i:option|choice)\s)?
+         |^\W{0,3}(?i:final\ answer)\W{0,4})
+        [*_$(\[{"']{0,4}([A-J])(?![\w'’])(?!\s(?:[a-z]+\s){2})""",
+    re.VERBOSE | re.MULTILINE,
+)
+_IS: Final = re.compile(
+    r"[*_(\[]{0,3}\b([A-J])[)\]*_]{0,3}\s(?:is|would be)\s(?:the\s)?(?:right|correct|best)\b",
+)
+_LINE: Final = re.compile(r"^\s*[*_]{0,2}\(?([A-J])[).:][*_]{0,2}(?:\s|$)", re.MULTILINE)
+_BRACKETS: Final = re.compile(r"\(([A-J])\)")
+_RULED_OUT: Final = re.compile(
+    r"(?:\b(?:not|isn['’]t|wasn['’]t|rule(?:d)? out|eliminate[ds]?|except|reject(?:ed)?)\b"
+    r"[^\w\n]{0,3}(?:option\s|choice\s|answer\s)?\W{0,3})$",
+    re.IGNORECASE,
+)
+#: Two choices at once.
+_EITHER: Final = re.compile(r"\b[A-J]\)?,? (?:or|and|/) (?:maybe )?\(?[A-J]\b(?! is\b)")
+
+
+def gold_letter(problem: Problem) -> str:
+    """The right choice's letter. Raises ``ConfigurationError`` where gold names none."""
+    gold = problem.gold
+    if isinstance(gold, int) and not isinstance(gold, bool) and 0 <= gold < len(LETTERS):
+        return LETTERS[gold]
+    if isinstance(gold, str) and gold.strip().upper() in tuple(LETTERS):
+        return gold.strip().upper()
+    if gold in problem.choices:
+        return LETTERS[problem.choices.index(gold)]
+    raise ConfigurationError(
+        f"Problem {problem.id!r} has no choice {gold!r}.",
+        hint="gold is a letter, an index from 0, or the text of one of the choices.",
+    )
 
 
 def chosen(problem: Problem, text: str) -> str:
     """The letter of the choice that a finished text picks; "" where it is not plain."""
-    return said_choice(problem, text) or _unannounced(problem, tidied(text))
+    return (
+        said_choice(problem, text)
+        or _unannounced(problem, tidied(text))
+        or _in_passing(problem, text)
+    )
 
 
 def said_choice(problem: Problem, text: str) -> str:
@@ -58,7 +104,7 @@ def said_choice(problem: Problem, text: str) -> str:
 
 
 def _letters(problem: Problem) -> str:
-    return LETTERS[: len(problem.choices) or 10]
+    return LETTERS[: len(problem.choices) or None]
 
 
 def _known(problem: Problem, letter: str) -> str:
@@ -130,3 +176,34 @@ def _unannounced(problem: Problem, text: str) -> str:
     if headed := _HEADED.fullmatch(line):
         return _lettered(problem, headed[1], headed[2])
     return _by_text(problem, line)
+
+
+def _in_passing(problem: Problem, text: str) -> str:
+    """The letter that is alone, behind words that announce it, or the only one that is marked."""
+    letter = _mentioned(text[-LONGEST:])
+    return "" if letter and _contradicted(problem, letter, text) else letter
+
+
+def _mentioned(text: str) -> str:
+    if bare := _BARE.fullmatch(text.strip()):
+        return bare[1].upper()
+    if _EITHER.search(text):
+        return ""
+    said = [
+        (m.start(1), m[1])
+        for pattern in (_SAYS, _IS)
+        for m in pattern.finditer(text)
+        if not _RULED_OUT.search(text[max(0, m.start(1) - 40) : m.start(1)])
+    ]
+    if said:
+        return max(said)[1]
+    marked = (set(pattern.findall(text)) for pattern in (_BRACKETS, _LINE))
+    return next((str(*found) for found in marked if len(found) == 1), "")
+
+
+def _contradicted(problem: Problem, letter: str, text: str) -> bool:
+    """The words of another choice stand in the text, and not those of this one."""
+    words = f" {_norm(text)} "
+    stand = (bool(_norm(choice)) and f" {_norm(choice)} " in words for choice in problem.choices)
+    named = [LETTERS[at] for at, stands in enumerate(stand) if stands]
+    return bool(named) and letter not in named

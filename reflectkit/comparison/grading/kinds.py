@@ -13,12 +13,11 @@ from ...verify import IFEval, Numeric
 from ..records import Grade, Problem
 from .base import Grading, nothing
 from .checked import code, ifeval, math
-from .picked import read_choice
+from .choices import gold_letter
 from .rules import announced, choice, contains, exact, numeric
 
-__all__ = ["GRADERS", "Kind", "check", "gold_letter"]
+__all__ = ["GRADERS", "Kind", "check"]
 
-_LETTERS: Final = "ABCDEFGHIJ"
 _SUM: Final = re.compile(r"(-?\d+) ([-+*]) (-?\d+) = (-?\d+)")
 _COUNT: Final = re.compile(r"(\w) = (\d+)")
 _PLACE: Final = re.compile(r"so .+ is ((?:in|on|under|behind|at) .+)")
@@ -44,36 +43,6 @@ def _value(problem: Problem, text: str) -> Grade:
     right = values_equal(text, str(problem.gold))
     note = "" if right else "It comes to something else."
     return Grade(outcome="right" if right else "wrong", value=text.strip()[:200], note=note)
-
-
-def gold_letter(problem: Problem) -> str:
-    """The right choice's letter. Raises ``ConfigurationError`` where gold names none."""
-    gold = problem.gold
-    if isinstance(gold, int) and not isinstance(gold, bool) and 0 <= gold < len(_LETTERS):
-        return _LETTERS[gold]
-    if isinstance(gold, str) and gold.strip().upper() in tuple(_LETTERS):
-        return gold.strip().upper()
-    if gold in problem.choices:
-        return _LETTERS[problem.choices.index(gold)]
-    raise ConfigurationError(
-        f"Problem {problem.id!r} has no choice {gold!r}.",
-        hint="gold is a letter, an index from 0, or the text of one of the choices.",
-    )
-
-
-def _choice() -> Grading:
-    """The choice, however gold names it."""
-    made = choice()
-
-    def read(problem: Problem, text: str) -> str:
-        return made.read(problem, text) or read_choice(text, problem.choices)
-
-    def grade(problem: Problem, text: str) -> Grade:
-        letter, gold = read(problem, text), gold_letter(problem)
-        note = "" if letter == gold else "It picks another." if letter else "It picks no choice."
-        return Grade(outcome="right" if letter == gold else "wrong", value=letter, note=note)
-
-    return replace(made, grade=grade, read=read)
 
 
 def instructions(problem: Problem) -> list[IFEval]:
@@ -123,7 +92,7 @@ def _plain(name: str, stated: Callable[[Problem, str], str] = nothing) -> Gradin
 
 GRADERS: Final[Mapping[str, Callable[[], Kind]]] = {
     "numeric": lambda: Kind(grading=numeric()),
-    "choice": lambda: Kind(grading=_choice()),
+    "choice": lambda: Kind(grading=choice()),
     "exact": lambda: Kind(grading=exact()),
     "contains": lambda: Kind(grading=contains()),
     "value": lambda: Kind(grading=_plain("value", announced)),

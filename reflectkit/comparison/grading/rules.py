@@ -12,7 +12,7 @@ from ...verify.steps import statements
 from ..records import Grade, Problem
 from .amounts import amount, said_amount, written
 from .base import Grading, drafted
-from .choices import chosen, said_choice
+from .choices import chosen, gold_letter, said_choice
 from .finals import NEGATED, places, sentence, tidied, unmarked
 
 __all__ = ["announced", "choice", "contains", "exact", "numeric"]
@@ -58,24 +58,14 @@ def _equal(problem: Problem, read: str, tolerance: float = 0.0, relative: float 
 
 
 def choice() -> Grading:
-    """The letter that the text picks is the gold, or it picks the gold's choice by its words."""
+    """The letter that the text picks is the gold's, or it picks the gold's choice by its words."""
 
     def grade(problem: Problem, text: str) -> Grade:
-        gold = str(problem.gold).strip().upper()
-        if len(gold) != 1 or not gold.isalpha():
-            raise ConfigurationError(f"The gold of {problem.id} is no letter.")
-        return _same(chosen(problem, text), gold, "The text picks no single choice.")
+        letter, gold = chosen(problem, text), gold_letter(problem)
+        note = "" if letter == gold else "It picks another." if letter else "It picks no choice."
+        return Grade(outcome="right" if letter == gold else "wrong", value=letter, note=note)
 
     return Grading(name="choice", grade=grade, read=chosen, stated=said_choice, inline=True)
-
-
-def _same(read: str, gold: str, silent: str) -> Grade:
-    if not read:
-        return Grade(outcome="wrong", note=silent)
-    right = read == gold
-    return Grade(
-        outcome="right" if right else "wrong", value=read, note="" if right else "Another."
-    )
 
 
 def _golds(problem: Problem) -> list[str]:

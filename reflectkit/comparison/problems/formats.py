@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ...errors import ConfigurationError
+from ..records import LETTERS
 
 __all__ = ["FORMATS", "Format", "Row"]
 
 Row = Mapping[str, Any]
 
-_LETTERS: Final = "ABCDEFGHIJ"
 _CHOOSE: Final = "{question}\n\n{choices}\n\nAnswer with the letter of the right choice."
 _NUMBER: Final = "{question}\n\nEnd with the answer alone, as a number."
 _BOXED: Final = "{question}\n\nPut the final answer into \\boxed{{}}."
@@ -42,7 +42,7 @@ class Format:
 
 def lettered(question: str, choices: tuple[str, ...]) -> str:
     """A question with its choices, one a line, behind letters."""
-    lines = "\n".join(f"{c}) {text}" for c, text in zip(_LETTERS, choices, strict=False))
+    lines = "\n".join(f"{c}) {text}" for c, text in zip(LETTERS, choices, strict=False))
     return _CHOOSE.format(question=question.strip(), choices=lines)
 
 
@@ -86,7 +86,7 @@ def _gpqa(row: Row, where: str) -> dict[str, Any]:
     prompt = lettered(question, choices)
     return {
         "prompt": prompt,
-        "gold": _LETTERS[order.index(0)],
+        "gold": LETTERS[order.index(0)],
         "grader": "choice",
         "choices": choices,
     }

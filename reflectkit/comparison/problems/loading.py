@@ -18,7 +18,6 @@ __all__ = ["load"]
 
 #: What a table of your own may name, and the field of a problem that it fills.
 _OWN: Final = ("id", "prompt", "gold", "grader", "task", "cluster", "choices")
-_LETTERS: Final = "ABCDEFGHIJ"
 
 
 def load(
