@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..errors import ConfigurationError
 from .arms import Arm, ArmKind, equal_tokens
 from .probing import probes_of
-from .records import Problem
+from .records import Problem, unique
 
 if TYPE_CHECKING:
     from ..client import Preview
@@ -107,18 +107,13 @@ async def designed(
 def _check(problems: Sequence[Problem], repeats: int) -> None:
     if not problems:
         raise ConfigurationError("There are no problems.", hint="Load some: problems.load(...).")
-    seen: set[str] = set()
     for problem in problems:
         if not isinstance(problem, Problem):
             raise ConfigurationError(
                 f"A {type(problem).__name__} is no problem.",
                 hint="Make Problem(id=, prompt=, gold=), or load them: problems.load(rows).",
             )
-        if problem.id in seen:
-            raise ConfigurationError(
-                f"Two problems have the id {problem.id!r}.", hint="Ids tell problems apart."
-            )
-        seen.add(problem.id)
+    unique(problems)
     if repeats < 1:
         raise ConfigurationError(f"repeats is {repeats}.", hint="Give 1 or more.")
 

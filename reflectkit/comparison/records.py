@@ -7,9 +7,11 @@ without asking any model.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+
+from ..errors import ConfigurationError
 
 __all__ = [
     "LETTERS",
@@ -23,6 +25,7 @@ __all__ = [
     "Problem",
     "Record",
     "Tokens",
+    "unique",
 ]
 
 #: What choices are called, in their order.
@@ -60,6 +63,17 @@ class Problem:
     cluster: str = ""
     choices: tuple[str, ...] = ()
     data: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+def unique(problems: Iterable[Problem]) -> None:
+    """Raises ``ConfigurationError`` where two problems have one id."""
+    seen: set[str] = set()
+    for problem in problems:
+        if problem.id in seen:
+            raise ConfigurationError(
+                f"Two problems have the id {problem.id!r}.", hint="Ids tell problems apart."
+            )
+        seen.add(problem.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

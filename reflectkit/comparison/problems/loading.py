@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ...errors import ConfigurationError, MissingCapability
-from ..records import Problem
+from ..records import Problem, unique
 from .formats import FORMATS, Format, Row
 
 __all__ = ["load"]
@@ -60,7 +60,8 @@ def load(
         ]
     if not found:
         raise ConfigurationError("There are no problems in it.")
-    return _unique(found)
+    unique(found)
+    return found
 
 
 def _shape(format: str) -> Format | None:
@@ -211,14 +212,3 @@ def _own(
         choices=tuple(map(str, choices or ())),
         data={str(k): v for k, v in row.items() if k not in taken},
     )
-
-
-def _unique(problems: list[Problem]) -> list[Problem]:
-    seen: set[str] = set()
-    for problem in problems:
-        if problem.id in seen:
-            raise ConfigurationError(
-                f"Two problems have the id {problem.id!r}.", hint="Ids tell problems apart."
-            )
-        seen.add(problem.id)
-    return problems
