@@ -131,6 +131,19 @@ def test_the_order_of_records_does_not_matter() -> None:
     assert summarised(records, facts(problems), draws=100) == first
 
 
+def test_a_problem_that_was_asked_more_often_counts_no_more() -> None:
+    """In the table of tasks as in that of arms: a run that was stopped leaves uneven repeats."""
+    problems = [replace(p, task=f"task {n % 2}") for n, p in enumerate(sums(8))]
+    records = [
+        record(p.id, "plain", n < 4, repeat)
+        for n, p in enumerate(problems)
+        for repeat in range(n + 1)
+    ]
+    report = summarised(records, facts(problems, plain="plain"), draws=50)
+    assert [task.accuracy["plain"].value for task in report.tasks] == [0.5, 0.5]
+    assert report.arms[0].cost.accuracy.value == 0.5
+
+
 def test_json_there_and_back() -> None:
     report = made()
     assert Report.from_json(report.to_json()) == report

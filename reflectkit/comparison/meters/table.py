@@ -68,6 +68,12 @@ class Table:
         """For each problem whether each of its repeats is right."""
         return [[r.right for r in self._by[arm][p]] for p in problems]
 
+    def accuracy(self, arm: str, problems: Sequence[str]) -> Figure:
+        """The share of right answers, each problem counting once however often it was asked."""
+        means = self.column(arm, problems, lambda record: float(record.right))
+        observations = sum(len(self._by[arm][p]) for p in problems)
+        return mean_rate(means, self.clusters(problems), observations)
+
     def pairs(self, first: str, second: str) -> list[tuple[Record, Record]]:
         """Records of two arms with the same problem and repeat."""
         one, other = self._by.get(first, {}), self._by.get(second, {})

@@ -11,7 +11,7 @@ from ..records import Record
 from ..stats.bootstrap import Draws
 from ..stats.clustered import clustered_mean
 from ..stats.intervals import Figure
-from .table import Table, mean_rate
+from .table import Table
 
 __all__ = ["Cost", "costs", "ratio"]
 
@@ -64,7 +64,7 @@ def _cost(
     money = [r.cost for r in records]
     return Cost(
         arm=arm,
-        accuracy=mean_rate(right, clusters, sum(len(table.of(arm, p)) for p in order)),
+        accuracy=table.accuracy(arm, order),
         completion=_mean(own, clusters),
         prompt=_average([float(r.tokens.prompt) for r in records]),
         thinking=_average([float(r.tokens.thinking) for r in records]),

@@ -13,13 +13,12 @@ from ..meters.assurance import assurance
 from ..meters.flips import flips, judged, reflection_kinds
 from ..meters.recovery import Gain, gains, recovery
 from ..meters.staged import Staged, staged
-from ..meters.table import Table, rate
+from ..meters.table import Table
 from ..meters.tokens import costs
 from ..probing import CUT, FORGED
 from ..records import Outcome, Part, Problem, Record
 from ..stats.bootstrap import Draws
 from ..stats.holm import holm
-from ..stats.intervals import Figure
 from ..stats.paired import paired
 from ..stats.power import smallest_difference
 from .data import Answer, ArmRow, Item, PairRow, Recovery, Report, Section, TaskRow
@@ -176,19 +175,9 @@ def _tasks(table: Table, names: Sequence[str]) -> tuple[TaskRow, ...]:
         part = table.of_task(task)
         order = part.common(*names)
         if order:
-            rows.append(TaskRow(task=task, n=len(order), accuracy=_accuracy(part, names, order)))
+            accuracy = {name: part.accuracy(name, order) for name in names}
+            rows.append(TaskRow(task=task, n=len(order), accuracy=accuracy))
     return tuple(rows)
-
-
-def _accuracy(table: Table, names: Sequence[str], order: Sequence[str]) -> dict[str, Figure]:
-    found = {}
-    for name in names:
-        rights = table.rights(name, order)
-        clusters = table.clusters(order)
-        values = [v for row in rights for v in row]
-        keys = [c for row, c in zip(rights, clusters, strict=True) for _ in row]
-        found[name] = rate(values, keys)
-    return found
 
 
 def _pairs(table: Table, names: Sequence[str], baseline: str, facts: Facts) -> tuple[PairRow, ...]:
