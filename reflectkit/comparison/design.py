@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import ConfigurationError
 from .arms import Arm, ArmKind, equal_tokens
+from .options import Terms
 from .probing import probes_of
 from .records import Problem, unique
 
@@ -65,17 +66,9 @@ class Design:
         return fingerprint(parts)[:16]
 
 
-async def designed(
-    problems: Sequence[Problem],
-    arms: Sequence[Arm],
-    *,
-    repeats: int,
-    seed: int,
-    vote: bool = True,
-    probe: bool = False,
-) -> Design:
+async def designed(problems: Sequence[Problem], arms: Sequence[Arm], terms: Terms) -> Design:
     """Check everything that can be checked beforehand. Raises ``ConfigurationError``."""
-    _check(problems, repeats)
+    _check(problems)
     previews: dict[str, Preview] = {}
     kinds: dict[str, ArmKind] = {}
     for arm in arms:
@@ -83,12 +76,12 @@ async def designed(
         previews[arm.name] = shown
         kinds[arm.name] = arm.kind or shown.mode
     _check_likes(arms)
-    extra = equal_tokens(arms, kinds) if vote else None
+    extra = equal_tokens(arms, kinds) if terms.equal_tokens else None
     if extra is not None:
         plain = next(arm for arm in arms if kinds[arm.name] == "plain")
         previews[extra.name], kinds[extra.name] = previews[plain.name], "vote"
         arms = (*arms, extra)
-    for arm in tuple(arms) if probe else ():
+    for arm in tuple(arms) if terms.probe else ():
         if kinds[arm.name] in ("trained", "prompted"):
             for one in probes_of(arm):
                 previews[one.name], kinds[one.name] = previews[arm.name], "probe"
@@ -96,15 +89,15 @@ async def designed(
     return Design(
         problems=tuple(problems),
         arms=tuple(arms),
-        repeats=repeats,
-        seed=seed,
+        repeats=terms.repeats,
+        seed=terms.seed,
         kinds=kinds,
         previews=previews,
         of={arm.name: _of_arm(arm, previews[arm.name], kinds[arm.name]) for arm in arms},
     )
 
 
-def _check(problems: Sequence[Problem], repeats: int) -> None:
+def _check(problems: Sequence[Problem]) -> None:
     if not problems:
         raise ConfigurationError("There are no problems.", hint="Load some: problems.load(...).")
     for problem in problems:
@@ -114,8 +107,6 @@ def _check(problems: Sequence[Problem], repeats: int) -> None:
                 hint="Make Problem(id=, prompt=, gold=), or load them: problems.load(rows).",
             )
     unique(problems)
-    if repeats < 1:
-        raise ConfigurationError(f"repeats is {repeats}.", hint="Give 1 or more.")
 
 
 def _check_likes(arms: Sequence[Arm]) -> None:

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from models import Sums, plain, reflecting, sums
 from reflectkit import BackendError, BackendStatus, Client, ConfigurationError, compare
 from reflectkit.budget.limits import Limit
 from reflectkit.comparison import Arm, Grade, Problem, Progress, Report, plan, read_records
+from reflectkit.comparison.options import Options, Terms
 from reflectkit.correction import Redraw
 from reflectkit.ledgers import MemoryLedger, Scope
 from reflectkit.messages import Chunk, Request
@@ -317,11 +319,26 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize("way", [compare, plan], ids=["compare", "plan"])
 @pytest.mark.parametrize(("words", "changed"), WRONG)
-async def test_what_cannot_be_compared(words: str, changed: dict[str, Any]) -> None:
+async def test_what_cannot_be_compared(
+    way: Callable[..., Any], words: str, changed: dict[str, Any]
+) -> None:
     asked: dict[str, Any] = {"problems": sums(2), "arms": arms(), "grade": None, **changed}
     with pytest.raises(ConfigurationError, match=words):
-        await compare(**asked)
+        await way(**asked)
+
+
+@pytest.mark.parametrize("way", [compare, plan], ids=["compare", "plan"])
+async def test_an_unknown_option_is_refused(way: Callable[..., Any]) -> None:
+    with pytest.raises(TypeError, match="'repeat'"):
+        await way(sums(2), arms(), repeat=2)
+
+
+def test_every_option_is_declared_and_explained() -> None:
+    names = [f.name for f in fields(Terms)]
+    assert names == list(Options.__annotations__)
+    assert [name for name in names if f"``{name}``" not in (compare.__doc__ or "")] == []
 
 
 async def test_policies_are_arms() -> None:

@@ -6,6 +6,7 @@ from typing import assert_type
 
 import reflectkit
 from reflectkit import Client, Message, Reply, ReplyStream, SectionDelta, SyncClient, Usage
+from reflectkit.comparison import Plan, Report, plan, problems
 
 
 async def asking() -> None:
@@ -48,3 +49,12 @@ def blocking() -> None:
     SyncClient(modle="nano-base")  # type: ignore[call-arg]
     SyncClient(temperature="hot")  # type: ignore[arg-type]
     SyncClient(7)  # type: ignore[arg-type]
+
+
+async def comparing(client: Client) -> None:
+    arms = {"plain": client, "prompted": client.with_options(mode="prompted")}
+    found = problems.embedded(n=10)
+    assert_type(await plan(found, arms, repeats=2), Plan)
+    assert_type(await reflectkit.compare(found, arms, title="t", store="answers.jsonl"), Report)
+    await reflectkit.compare(found, arms, repeat=2)  # type: ignore[call-arg]
+    await plan(found, arms, seed="one")  # type: ignore[arg-type]
