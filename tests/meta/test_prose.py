@@ -44,7 +44,7 @@ def test_tracked_files_speak_of_the_project_alone() -> None:
     assert {name: what for name, what in found.items() if what} == {}
 
 
-# The bar cuts each offence in two, so that this file passes its own test.
+# The bar cuts what would offend in two, so that this file passes its own test.
 PLANTED = [
     "see /ho|me/someone/file",
     "index-url = pypi|.org",
@@ -52,12 +52,22 @@ PLANTED = [
     "a colleag|ue builds it",
     "# TO|DO later",
 ]
+#: Close to an offence, and none: relative paths, addresses, ordinary words.
+HARMLESS = [
+    "~/wo|rk/x", "./ro|ot/x", "docs/ho|me/x", "a-b/Use|rs/x", "/v1/models", "wo|rk/x",
+    "transcript.issues", "issue kinds", "worked", "To|do",
+]  # fmt: skip
+
+
+def whole(text: str) -> str:
+    return text.replace("|", "")
 
 
 @pytest.mark.parametrize("text", PLANTED)
 def test_an_offence_is_found(text: str) -> None:
-    assert len(offences(text.replace("|", ""))) == 1
+    assert len(offences(whole(text))) == 1
 
 
-def test_ordinary_words_pass() -> None:
-    assert offences("transcript.issues, /v1/models, ~/work/x, worked, issue kinds") == []
+@pytest.mark.parametrize("text", HARMLESS)
+def test_ordinary_words_pass(text: str) -> None:
+    assert offences(whole(text)) == []
