@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-import more_traps
+import number_traps
+import text_traps
 from beside import DATA, needs_data
 from reflectkit import ConfigurationError
 from reflectkit.comparison import Grade, Problem, grading, problems
@@ -58,10 +59,10 @@ async def test_traps(grader: str, text: str, gold: str, right: bool) -> None:
 
 
 MORE = [
-    ("numeric", more_traps.NUMERIC, {}),
-    ("choice", more_traps.CHOICE, {"choices": more_traps.CITIES}),
-    ("exact", more_traps.EXACT, {}),
-    ("contains", more_traps.CONTAINS, {}),
+    ("numeric", number_traps.NUMERIC, {}),
+    ("choice", text_traps.CHOICE, {"choices": text_traps.CITIES}),
+    ("exact", text_traps.EXACT, {}),
+    ("contains", text_traps.CONTAINS, {}),
 ]
 
 
@@ -91,6 +92,16 @@ async def test_signs_tell_choices_apart(text: str, gold: str, right: bool) -> No
     made = problem("choice", gold, choices=("7", "−7", "P = Q", "P > Q"))
     for marks in (marking(), marking(grading.choice())):
         assert (await marks.grade(made, text)).right is right
+
+
+@pytest.mark.parametrize("grader", ["embedded", "exact", "value"])
+@pytest.mark.parametrize(("text", "gold", "right"), text_traps.OBJECTS["places"])
+async def test_another_place_is_not_right(grader: str, text: str, gold: str, right: bool) -> None:
+    """These graders want the place alone: they miss sentences about it, and pass no other one."""
+    grade = await marking().grade(problem(grader, gold), text)
+    assert right or not grade.right
+    if text.strip("*. ").lower() == gold:
+        assert grade.right
 
 
 # --- benchmarks
