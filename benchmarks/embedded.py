@@ -12,6 +12,8 @@ own callback with the same JSON, counting and nothing else. The process is held 
 of a fresh interpreter to the first piece of an answer.
 """
 
+# ruff: noqa: E402 - this checkout is put on the path before reflectkit is imported
+
 from __future__ import annotations
 
 import argparse
@@ -31,10 +33,10 @@ ROOT = Path(__file__).resolve().parents[1]
 if not os.environ.get("REFLECTKIT_TEST_INSTALLED"):
     sys.path.insert(0, str(ROOT))
 
-import reflectkit  # noqa: E402
-from reflectkit.backends._wire import body  # noqa: E402
-from reflectkit.backends.nano import NanoBackend  # noqa: E402
-from reflectkit.messages import Message, Request  # noqa: E402
+import reflectkit
+from reflectkit.backends._wire import body
+from reflectkit.backends.nano import NanoBackend
+from reflectkit.messages import Message, Request
 
 QUESTION = "What is (2 + 2) * 7?"
 #: tokens a second on one core, milliseconds for a warm answer, seconds to the first token

@@ -22,9 +22,8 @@ import statistics
 import sys
 import time
 
-from streams import CHUNKS, serving
-
 from reflectkit import Budget, Client
+from streams import CHUNKS, serving
 
 BAR = 0.15
 STREAMS = ("burst", "paced", "burst/running", "paced/running")

@@ -30,9 +30,6 @@ from reflectkit.correction import GuardedReflection, Policy, Redraw, Vote, stop
 from reflectkit.messages import Usage
 from reflectkit.testing import ScriptedBackend
 from reflectkit.verify import Numeric, Steps
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from shares import difference, points, share
 
 RUNS = ("6b_finetuning", "6b_verification", "175b_finetuning", "175b_verification")

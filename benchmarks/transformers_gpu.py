@@ -11,6 +11,8 @@ counted. ``generate`` gets all prompts as one batch of equal length, which suits
 nothing before the end; the backend gets them as separate requests that stream.
 """
 
+# ruff: noqa: E402 - this checkout is put on the path before reflectkit is imported
+
 from __future__ import annotations
 
 import argparse
@@ -28,12 +30,12 @@ ROOT = Path(__file__).resolve().parents[1]
 if not os.environ.get("REFLECTKIT_TEST_INSTALLED"):
     sys.path.insert(0, str(ROOT))
 
-import torch  # noqa: E402
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers  # noqa: E402
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast  # noqa: E402
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from reflectkit.backends.transformers import TransformersBackend, memory  # noqa: E402
-from reflectkit.messages import Message, Request  # noqa: E402
+from reflectkit.backends.transformers import TransformersBackend, memory
+from reflectkit.messages import Message, Request
 
 #: Llama 3.1 8B
 LARGE = {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,18 +36,16 @@ def test_intervals(load: Any) -> None:
     assert shares.difference([True, False, False], [False, True, True])[0] == pytest.approx(1 / 3)
 
 
-def result(policies: Any, arm: str, item: int, first: bool, right: bool, tokens: int) -> Any:
-    setting = str(policies.ROOMY)
-    return policies.Result(
-        setting, "arithmetic-1-2", item, arm, first, right, 1, tokens, 9, "voted"
-    )
+def result(tables: Any, arm: str, item: int, first: bool, right: bool, tokens: int) -> Any:
+    setting = str(tables.ROOMY)
+    return tables.Result(setting, "arithmetic-1-2", item, arm, first, right, 1, tokens, 9, "voted")
 
 
 def test_rows_pair_the_items_that_all_arms_have(load: Any) -> None:
-    policies = load("policies")
-    one = [result(policies, "one draft", i, i < 5, i < 5, 10) for i in range(10)]
-    other = [result(policies, "guarded", i, i < 5, 1 <= i < 8, 25) for i in range(9)]
-    table = policies.rows([*one, *other])
+    tables = load("policy_tables")
+    one = [result(tables, "one draft", i, i < 5, i < 5, 10) for i in range(10)]
+    other = [result(tables, "guarded", i, i < 5, 1 <= i < 8, 25) for i in range(9)]
+    table = tables.rows([*one, *other])
     assert list(table) == ["one draft", "guarded"]
     row = table["guarded"]
     assert (len(row.right), row.mended, row.broken) == (9, (3, 4), (1, 5))
@@ -54,12 +53,12 @@ def test_rows_pair_the_items_that_all_arms_have(load: Any) -> None:
 
 
 def test_a_vote_of_no_fewer_tokens_is_the_yardstick(load: Any) -> None:
-    policies = load("policies")
+    tables = load("policy_tables")
     costs = {"one draft": 10, "guarded": 25, "self-revise": 60, "vote of 3": 30, "vote of 5": 50}
-    table = policies.rows(
-        [result(policies, arm, i, True, True, n) for arm, n in costs.items() for i in range(3)]
+    table = tables.rows(
+        [result(tables, arm, i, True, True, n) for arm, n in costs.items() for i in range(3)]
     )
-    names = {arm: policies.equal_vote(row, table).arm for arm, row in table.items()}
+    names = {arm: tables.equal_vote(row, table).arm for arm, row in table.items()}
     assert names["one draft"] == "one draft"
     assert names["guarded"] == "vote of 3"
     assert names["self-revise"] == "vote of 5"
@@ -67,15 +66,15 @@ def test_a_vote_of_no_fewer_tokens_is_the_yardstick(load: Any) -> None:
 
 @pytest.mark.parametrize(("gained", "broken", "met"), [(2, 0, True), (0, 0, False), (2, 1, False)])
 def test_goals_can_be_missed(load: Any, gained: int, broken: int, met: bool) -> None:
-    policies = load("policies")
+    tables = load("policy_tables")
     found = []
     for arm in ("one draft", "default, exact", "guarded"):
         for i in range(10):
             first = i < 5
             right = i >= broken if first else i < 5 + gained
             kept = arm == "default, exact"
-            found.append(result(policies, arm, i, first, right if kept else first, 10))
-    goals = policies.goals({f"{policies.ROOMY}: arithmetic": policies.rows(found)})
+            found.append(result(tables, arm, i, first, right if kept else first, 10))
+    goals = tables.goals({f"{tables.ROOMY}: arithmetic": tables.rows(found)})
     assert len(goals) == 4
     assert all(ok for ok, _ in goals) is met
 
@@ -104,11 +103,11 @@ async def test_one_item_through_all_arms(load: Any) -> None:
 
 
 def test_a_line_that_was_cut_off_is_left_out(load: Any, tmp_path: Path) -> None:
-    policies = load("policies")
-    whole = json.dumps(policies.asdict(result(policies, "guarded", 0, True, True, 9)))
+    tables = load("policy_tables")
+    whole = json.dumps(asdict(result(tables, "guarded", 0, True, True, 9)))
     store = tmp_path / "store.jsonl"
     store.write_text(f"{whole}\n{whole[:40]}", "utf-8")
-    assert len(policies.load(store)) == 1
+    assert len(tables.load(store)) == 1
 
 
 def solutions(tmp_path: Path, marks: list[list[bool]]) -> Path:
