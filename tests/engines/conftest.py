@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 
 from reflectkit.backends.nano import embedded_models
 from reflectkit.testing.markov import chain, write_chain
 from servers import MODEL, Server, as_folder, free_port, running, serve_vllm
+
+if TYPE_CHECKING:
+    from reflectkit.backends.transformers import TransformersBackend
 
 TRANSFORMERS = os.environ.get("REFLECTKIT_TRANSFORMERS_PYTHON", "")
 VLLM = os.environ.get("REFLECTKIT_VLLM_PYTHON", "")
@@ -128,3 +132,21 @@ def special_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("hf")
     gguf = write_chain(home / "special.gguf", TABLE, words=WORDS, tags_are_control=True)
     return folder_of(gguf, home / "special")
+
+
+@pytest_asyncio.fixture
+async def backend(markov_pair: tuple[Any, Any]) -> AsyncIterator[TransformersBackend]:
+    """The chain, in a backend of its own for each test."""
+    from reflectkit.backends.transformers import TransformersBackend
+
+    async with TransformersBackend(markov_pair, name="markov") as backend:
+        yield backend
+
+
+@pytest_asyncio.fixture
+async def nano(nano_pair: tuple[Any, Any]) -> AsyncIterator[TransformersBackend]:
+    """The embedded model that reflects, likewise."""
+    from reflectkit.backends.transformers import TransformersBackend
+
+    async with TransformersBackend(nano_pair, name="nano-reflect") as backend:
+        yield backend

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hf_asking import generated
 from reflectkit.backends.transformers import TransformersBackend
 from reflectkit.errors import ConfigurationError
 from reflectkit.messages import Message, Request
@@ -94,23 +95,6 @@ def requests() -> list[Request]:
     ]
 
 
-def alone(model: Any, tokenizer: Any, request: Request) -> str:
-    messages = [{"role": m.role, "content": m.text} for m in request.messages]
-    ids = tokenizer.apply_chat_template(
-        messages, add_generation_prompt=True, return_tensors="pt", return_dict=False
-    )
-    made = model.generate(
-        ids,
-        attention_mask=torch.ones_like(ids),
-        do_sample=False,
-        max_new_tokens=request.max_tokens,
-        eos_token_id=-1,
-        pad_token_id=0,
-    )
-    text: str = tokenizer.decode(made[0, ids.shape[1] :])
-    return text
-
-
 async def text(backend: TransformersBackend, request: Request, late: float = 0) -> str:
     await asyncio.sleep(late)
     return "".join([chunk.text async for chunk in backend.stream(request)])
@@ -122,7 +106,7 @@ async def test_as_generate_says_alone(build: tuple[Any, Any, bool]) -> None:
     model, tokenizer, shared = build
     assert joins(model.config) == shared
     asked = requests()
-    expected = [alone(model, tokenizer, r) for r in asked]
+    expected = [generated(model, tokenizer, r, eos_token_id=-1) for r in asked]
     assert min(len(set(words.split())) for words in expected) > 1
     async with TransformersBackend((model, tokenizer)) as backend:
         assert [await text(backend, r) for r in asked] == expected
@@ -138,7 +122,7 @@ async def test_attention_without_a_mask_would_be_seen(build: tuple[Any, Any, boo
     if not shared:
         pytest.skip("its rows are always alone")
     asked = requests()
-    expected = [alone(model, tokenizer, r) for r in asked]
+    expected = [generated(model, tokenizer, r, eos_token_id=-1) for r in asked]
 
     class Careless(torch.nn.Module):
         """Somebody's model that forgets the mask."""
@@ -174,7 +158,7 @@ async def test_a_folder_of_another_build(build: tuple[Any, Any, bool], tmp_path:
     tokenizer.save_pretrained(tmp_path)
     request = requests()[0]
     async with TransformersBackend(tmp_path, dtype="float32", device_map="cpu") as backend:
-        assert await text(backend, request) == alone(model, tokenizer, request)
+        assert await text(backend, request) == generated(model, tokenizer, request, eos_token_id=-1)
 
 
 @pytest.mark.parametrize(
@@ -200,7 +184,7 @@ async def test_models_that_would_forget_their_prompt(
         if "does not keep its state" not in str(error):
             raise
     else:
-        assert told == [alone(model, tokenizer, r) for r in requests()]
+        assert told == [generated(model, tokenizer, r, eos_token_id=-1) for r in requests()]
 
 
 @pytest.mark.parametrize(
@@ -228,4 +212,4 @@ async def test_quantised_while_it_is_loaded(
         assert backend._worker.loaded is not None
         model = backend._worker.loaded.runner._model
         assert type(model.model.layers[0].mlp.up_proj).__name__ == kind
-        assert texts == [alone(model, tokenizer, r) for r in requests()]
+        assert texts == [generated(model, tokenizer, r, eos_token_id=-1) for r in requests()]
