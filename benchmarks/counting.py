@@ -38,8 +38,12 @@ from reflectkit.models.embedded import embedded_models
 
 Count = Callable[[str], int]
 KINDS = ("prose", "code", "Chinese", "Japanese", "Korean", "CJK", "JSON", "digits")
-LOCALES = {"Chinese": ("zh_CN",), "Japanese": ("ja",), "Korean": ("ko",)}
-LOCALES["CJK"] = ("zh_CN", "zh_TW", "ja", "ko")
+LOCALES = {
+    "Chinese": ["zh_CN"],
+    "Japanese": ["ja"],
+    "Korean": ["ko"],
+    "CJK": ["zh_CN", "zh_TW", "ja", "ko"],
+}
 STAGES = (5, 20, 100)
 SHORTEST, LONGEST = 400, 6000
 
@@ -105,7 +109,7 @@ def json_text(rng: random.Random) -> str:
 
 
 def digits(rng: random.Random) -> str:
-    shapes = (
+    shapes: tuple[Callable[[], str], ...] = (
         lambda: str(rng.randrange(10 ** rng.randrange(1, 9))),
         lambda: f"{rng.random() * 1000:.3f}",
         lambda: f"{rng.randrange(10**6):,}",
@@ -245,14 +249,14 @@ def references() -> Iterator[tuple[str, Count, Count, str]]:
             theirs = Tokenizer.from_file(str(path))
             ours = counter_from(path)
             yield name, _emitted(ours), _encoded(theirs), "tokenizers"
-    if (path := installed("llama_models", "llama3", "tokenizer.model")) is not None:
+    if (model := installed("llama_models", "llama3", "tokenizer.model")) is not None:
         import tiktoken
 
-        ranks = counter_from(path).tokenizer.vocabulary.ranks
+        ranks = counter_from(model).tokenizer.vocabulary.ranks
         encoding = tiktoken.Encoding(
             "llama 3", pat_str=LLAMA3, mergeable_ranks=dict(ranks), special_tokens={}
         )
-        ours = counter_from(path)
+        ours = counter_from(model)
         yield "llama 3", ours.count, lambda t: len(encoding.encode_ordinary(t)), "tiktoken"
     if find_spec("xllamacpp"):
         yield from embedded()

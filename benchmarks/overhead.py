@@ -18,6 +18,7 @@ import json
 import random
 import sys
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from reflectkit import Client
 from reflectkit.backends.nano import NanoBackend
@@ -108,17 +109,17 @@ async def measure(problems: int) -> dict[str, dict[str, object]]:
 HEADER = "task        way          right  thinking  reflections  output  tokens   ratio  95 %"
 
 
-def line(task: str, row: dict[str, object]) -> str:
+def line(task: str, row: dict[str, Any]) -> str:
     """The two lines of a task."""
     lines = []
     for way in ("reflecting", "thinking"):
-        mean: dict[str, float] = row[way]  # type: ignore[assignment]
+        mean: dict[str, float] = row[way]
         phases = [mean[name] for name in ("thinking", "reflections", "output")]
         lines.append(
             f"{task:11} {way:11}{mean['right']:7.3f}{phases[0]:10.1f}{phases[1]:13.1f}"
             f"{phases[2]:8.1f}{sum(phases):8.1f}"
         )
-    low, high = row["interval"]  # type: ignore[misc]
+    low, high = row["interval"]
     return f"{lines[0]}{row['ratio']:8.2f}  {low:.2f} to {high:.2f}\n{lines[1]}"
 
 

@@ -17,7 +17,8 @@ import re
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 
 from reflectkit.protocol import Parser, parse
@@ -141,7 +142,7 @@ def spent(run: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def compare(title: str, text: str, contestants: list[tuple[str, Stream]], rounds: int) -> None:
+def compare(title: str, text: str, contestants: Sequence[tuple[str, Stream]], rounds: int) -> None:
     stream = pieces(text)
     times: dict[str, list[float]] = {name: [] for name, _ in contestants}
     for _ in range(rounds):
@@ -186,7 +187,7 @@ def grow(name: str, run: Whole, make: Callable[[int], str], sizes: list[int], re
     taken = []
     for size in sizes:
         text = make(size)
-        taken.append(min(spent(lambda text=text: run(text)) for _ in range(repeats)))
+        taken.append(min(spent(partial(run, text)) for _ in range(repeats)))
     growth = [b / a if a else 0.0 for a, b in pairwise(taken)]
     whole = (taken[-1] / taken[0]) ** (1 / (len(taken) - 1)) if taken[0] else 0.0
     row = "  ".join(f"{seconds * 1e3:8.1f}" for seconds in taken)

@@ -90,7 +90,7 @@ class Grade:
 
 
 #: Grades a text (an output section, or the end of a draft) as the answer to a problem.
-Grader = Callable[[Problem, str], Grade | Awaitable[Grade]]
+Grader = Callable[[Problem, str], Grade | bool | Awaitable[Grade | bool]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
@@ -30,8 +30,9 @@ _FRAME: Final = 16
 class Asks(Protocol):
     """Whoever can be asked: a ``Client``, or anything that answers like one."""
 
-    async def ask(self, prompt: str, /, **options: Any) -> Any:
-        """A reply with ``output`` and ``usage``."""
+    @property
+    def ask(self) -> Callable[..., Awaitable[Any]]:
+        """``await ask(prompt)`` gives a reply with ``output`` and ``usage``."""
         ...
 
 

@@ -197,8 +197,9 @@ async def test_the_kind_is_asked_once_and_only_when_it_matters() -> None:
         LoopbackServer(chat("ok"), owner="vllm") as server,
         OpenAIBackend(server.url, model="m") as backend,
     ):
-        assert not backend.capabilities.continues_prefix
-        assert backend.capabilities.reasoning is None
+        before = backend.capabilities
+        assert not before.continues_prefix
+        assert before.reasoning is None
         await drained(backend, ASK)
         assert server.asked_models == 0
         for _ in range(2):
@@ -333,7 +334,12 @@ async def test_the_other_apis_take_it() -> None:
 
 async def test_a_backend_without_knobs_is_not_asked_in_vain() -> None:
     asked = []
-    backend = FunctionBackend(lambda request: asked.append(request) or "ok")
+
+    async def answer(request: Request) -> str:
+        asked.append(request)
+        return "ok"
+
+    backend = FunctionBackend(answer)
     async with Client(backend) as client:
         with pytest.raises(MissingCapability) as caught:
             await client.ask("hi", reasoning=ReasoningBudget(tokens=9))

@@ -371,7 +371,8 @@ class TestSharing:
 
 class TestCounting:
     async def test_a_tag_is_one_token(self, backend: NanoBackend) -> None:
-        assert backend.count is None, "counting must not wait for a model to load"
+        before = backend.count
+        assert before is None, "counting must not wait for a model to load"
         assert len(await backend.tokenize("<thinking> two")) == 2
         assert backend.count is not None
         assert backend.count("<thinking> two") == 2

@@ -153,7 +153,8 @@ def test_what_is_no_text_passes_when_it_is_cut() -> None:
 def test_reasoning_that_came_apart_is_counted_whole() -> None:
     made = gate(Caps(thinking=3))
     made.feed(Chunk(reasoning="one two"))
-    assert not made.cut
+    before = made.cut
+    assert not before
     made.feed(Chunk(reasoning=" three four"))
     assert made.cut == "thinking"
     assert made.apart

@@ -61,7 +61,7 @@ class StaleShelf(MemoryShelf):
             self._old[key] = copy.copy(found) if found else Account(key, 0, ledger.MOST)
             return found
 
-        self.account = account
+        self.account = account  # type: ignore[assignment]  # the methods of one object are replaced
 
 
 class Overtaking(Books):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from reflectkit.budget.pieces import FEATURES, cut_marks, features
 from reflectkit.errors import ConfigurationError
 from reflectkit.messages import Message, Request, ToolCall
 
-ANY = st.text(st.characters(codec=None), max_size=200)  # type: ignore[arg-type]
+ANY = st.text(st.characters(codec=None), max_size=200)
 REQUEST = Request(messages=(Message("system", "Be brief."), Message("user", "What is 6 * 7?")))
 
 
@@ -151,6 +152,7 @@ def test_a_state_that_does_not_fit() -> None:
     state = LearnedCounter().state()
     with pytest.raises(ConfigurationError, match="does not fit"):
         LearnedCounter(len, state=state)
+    broken: dict[str, Any]
     for broken in ({"weights": []}, {"weights": [float("nan")] * len(state["weights"])}, {}):
         with pytest.raises(ConfigurationError, match="does not fit"):
             LearnedCounter(state={**state, **broken} if broken else {"x": 1})

@@ -51,7 +51,7 @@ def test_there_are_enough_traps() -> None:
 
 @pytest.mark.parametrize(("grader", "text", "gold", "right"), traps())
 async def test_traps(grader: str, text: str, gold: str, right: bool) -> None:
-    choices = CITIES if grader == "choice" else ()
+    choices: tuple[str, ...] = CITIES if grader == "choice" else ()
     if gold not in "ABCD" and grader == "choice":
         choices = ("a",) * 9
     grade = await marking().grade(problem(grader, gold, choices=choices), text)

@@ -102,7 +102,9 @@ def test_a_row_that_is_broken(form: str, changed: dict[str, Any], words: str) ->
 
 @pytest.mark.parametrize("name", ["own.jsonl", "own.json", "own.csv"])
 def test_files(name: str, tmp_path: Path) -> None:
-    rows = [{"id": f"p{n}", "prompt": f"{n} + 1?", "gold": n + 1, "cluster": "c"} for n in range(3)]
+    rows: list[Mapping[str, Any]] = [
+        {"id": f"p{n}", "prompt": f"{n} + 1?", "gold": n + 1, "cluster": "c"} for n in range(3)
+    ]
     made = problems.load(written(tmp_path, name, rows))
     assert [p.id for p in made] == ["p0", "p1", "p2"]
     assert [str(p.gold) for p in made] == ["1", "2", "3"]

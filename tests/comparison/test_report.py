@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -33,7 +34,7 @@ HOSTILE = (
 KINDS = {"plain": "plain", "trained": "trained", "vote": "vote"}
 
 
-def facts(problems: list[Problem], repeats: int = 1, **kinds: str) -> Facts:
+def facts(problems: list[Problem], repeats: int = 1, **kinds: Any) -> Facts:
     kinds = kinds or KINDS
     return Facts(
         run_id="0123456789ab",
@@ -51,7 +52,7 @@ def facts(problems: list[Problem], repeats: int = 1, **kinds: str) -> Facts:
 def record(problem: str, arm: str, right: bool, repeat: int = 0, text: str = "7") -> Record:
     """An answer with one reflection for "trained", without for others."""
     phases: tuple[Phase, ...] = (Phase(kind="draft", right=right), Phase(kind="final", right=right))
-    parts = (Part(kind="output", text=text, end=len(text)),)
+    parts: tuple[Part, ...] = (Part(kind="output", text=text, end=len(text)),)
     if arm == "trained":
         parts = (
             Part(kind="thinking", text="", start=0, end=20),
@@ -204,8 +205,9 @@ def test_what_models_write_stays_text() -> None:
 def test_names_of_arms_stay_text_too() -> None:
     problems = sums(4)
     name = "</svg><script>alert(1)</script>|"
+    kinds: dict[str, Any] = {"plain": "plain", name: "other"}
     records = [record(p.id, a, True) for p in problems for a in ("plain", name)]
-    report = summarised(records, facts(problems, plain="plain", **{name: "other"}), draws=50)
+    report = summarised(records, facts(problems, **kinds), draws=50)
     assert "<script>alert" not in as_html(report)
     lines = [line for line in as_markdown(report).splitlines() if "alert" in line]
     tables = [line for line in lines if line.startswith("|")]
@@ -284,7 +286,12 @@ def test_a_whole_benchmark_is_reported_in_time() -> None:
     by benchmarks/report.py; here it only has to come to its end."""
     problems = sums(1319)
     rng = random.Random(5)
-    kinds = {"plain": "plain", "prompted": "prompted", "trained": "trained", "vote": "vote"}
+    kinds: dict[str, Any] = {
+        "plain": "plain",
+        "prompted": "prompted",
+        "trained": "trained",
+        "vote": "vote",
+    }
     records = [record(p.id, a, rng.random() < 0.7) for p in problems for a in kinds]
     began = time.process_time()
     report = summarised(records, facts(problems, **kinds))

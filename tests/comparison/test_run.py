@@ -26,6 +26,7 @@ from reflectkit.comparison.options import Options, Terms
 from reflectkit.correction import Redraw
 from reflectkit.ledgers import MemoryLedger, Scope
 from reflectkit.messages import Chunk, Request
+from reflectkit.options import Options as CallOptions
 
 HERE = Path(__file__).parent
 
@@ -342,7 +343,7 @@ def test_every_option_is_declared_and_explained() -> None:
 
 
 async def test_policies_are_arms() -> None:
-    no = {"policy": Redraw(), "verify": [lambda draft: False], "attempts": 3}
+    no: CallOptions = {"policy": Redraw(), "verify": [lambda draft: False], "attempts": 3}
     given = [Arm(name="plain", client=plain()), Arm(name="redraw", client=plain(), options=no)]
     report = await compare(sums(10), given, equal_tokens=False, draws=100)
     assert report.arms[1].policy == "Redraw"

@@ -132,20 +132,19 @@ def random_rule(rng: random.Random, depth: int = 2) -> Any:
     if depth and rng.random() < 0.5:
         one, two = random_rule(rng, depth - 1), random_rule(rng, depth - 1)
         return one | two if rng.random() < 0.6 else one & two
-    return rng.choice(
-        [
-            lambda: stop.attempts(rng.randint(1, 6)),
-            lambda: stop.tokens(rng.randint(1, 5_000)),
-            lambda: stop.seconds(rng.uniform(0.1, 9)),
-            lambda: stop.money(rng.uniform(0.1, 9), lambda usage: usage.total / 1_000),
-            lambda: stop.same_answer(rng.randint(2, 4)),
-            lambda: stop.same_error(rng.randint(2, 4)),
-            lambda: stop.no_gain(rng.randint(1, 3)),
-            stop.oscillation,
-            stop.accepted,
-            lambda: stop.rule(lambda state: rng.random() < 0.1),
-        ]
-    )()
+    rules: list[Callable[[], Any]] = [
+        lambda: stop.attempts(rng.randint(1, 6)),
+        lambda: stop.tokens(rng.randint(1, 5_000)),
+        lambda: stop.seconds(rng.uniform(0.1, 9)),
+        lambda: stop.money(rng.uniform(0.1, 9), lambda usage: usage.total / 1_000),
+        lambda: stop.same_answer(rng.randint(2, 4)),
+        lambda: stop.same_error(rng.randint(2, 4)),
+        lambda: stop.no_gain(rng.randint(1, 3)),
+        stop.oscillation,
+        stop.accepted,
+        lambda: stop.rule(lambda state: rng.random() < 0.1),
+    ]
+    return rng.choice(rules)()
 
 
 def random_policy(

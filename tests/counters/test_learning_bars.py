@@ -47,7 +47,10 @@ def json_text(rng: random.Random) -> str:
 
 
 def digits(rng: random.Random) -> str:
-    shapes = (lambda: f"{rng.random() * 1000:.3f}", lambda: str(rng.randrange(10**8)))
+    shapes: list[Callable[[], str]] = [
+        lambda: f"{rng.random() * 1000:.3f}",
+        lambda: str(rng.randrange(10**8)),
+    ]
     shape, between = rng.choice(shapes), rng.choice([", ", "\n", " "])
     return between.join(shape() for _ in range(900))
 

@@ -70,13 +70,14 @@ def threads() -> list[str]:
     return [t.name for t in threading.enumerate() if t.name.startswith("reflectkit")]
 
 
-class Faulty(torch.nn.Module):
+class Faulty(torch.nn.Module):  # type: ignore[misc, name-defined]  # torch has no types here
     """Somebody's model that raises what it is given, one for each call (None: nothing)."""
 
     def __init__(self, model: Any, faults: list[Exception | None]) -> None:
         super().__init__()
         self._inner = [model]  # hidden from torch: it stays whose it was
-        self.faults, self.long_only = list(faults), []
+        self.faults = list(faults)
+        self.long_only: list[Exception | None] = []
         self.config, self.generation_config = model.config, model.generation_config
 
     def get_input_embeddings(self) -> Any:

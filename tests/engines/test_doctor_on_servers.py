@@ -153,7 +153,7 @@ def wrong_vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 async def test_a_vllm_started_wrongly(wrong_vllm: Server) -> None:
-    asked = {"model": wrong_vllm.model, "api_key": wrong_vllm.key, "profile": MODEL}
+    asked: dict[str, Any] = {"model": wrong_vllm.model, "api_key": wrong_vllm.key, "profile": MODEL}
     found = await doctor(wrong_vllm.url, **asked)
     always = {"context-small", "opener-prefilled"}
     assert names(found) == {"tags-stripped", *always}, str(found)

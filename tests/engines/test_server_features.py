@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,7 @@ from reflectkit.backends.nano import NanoBackend
 from reflectkit.backends.openai import OpenAIBackend
 from reflectkit.backends.several import ResumingBackend, answers
 from reflectkit.errors import BackendError, MissingCapability
-from reflectkit.messages import Message, ReasoningBudget, ToolCall
+from reflectkit.messages import Chunk, Message, ReasoningBudget, Request, ToolCall
 from requests40 import QUESTIONS, REFLECT, REQUESTS, THINK, asked
 from servers import MODEL, Server
 
@@ -89,7 +90,7 @@ async def test_a_schema_is_passed_on_and_kept_to(server: Server) -> None:
     assert json.loads(text) == 77
 
 
-GRAMMARS = {
+GRAMMARS: dict[str, dict[str, object]] = {
     "llama": {"grammar": 'root ::= "<thinking>" [0-9] "</thinking><output>7</output>"'},
     "vllm": {"structured_outputs": {"regex": "<thinking>[0-9]</thinking><output>7</output>"}},
 }
@@ -188,13 +189,13 @@ class Breaking:
         self.capabilities = inner.capabilities
         self.asked = 0
 
-    async def stream(self, request: object) -> object:  # type: ignore[no-untyped-def]
+    async def stream(self, request: Request, /) -> AsyncIterator[Chunk]:
         from reflectkit.errors import BackendWireError
 
         self.asked += 1
         broken = self.asked == 1
         pieces = 0
-        async for chunk in self._inner.stream(request):  # type: ignore[arg-type]
+        async for chunk in self._inner.stream(request):
             yield chunk
             pieces += 1
             if broken and pieces == 7:
@@ -206,7 +207,7 @@ async def test_a_broken_answer_is_the_same_answer_in_the_end(server: Server) -> 
     async with server.backend() as inner, NanoBackend(MODEL) as here:
         await inner.kind()
         breaking = Breaking(inner)
-        backend = ResumingBackend(breaking)  # type: ignore[arg-type]
+        backend = ResumingBackend(breaking)
         request = asked(REFLECT, QUESTIONS[0])
         texts = ["".join([c.text async for c in each.stream(request)]) for each in (backend, here)]
         assert texts[0] == texts[1]

@@ -20,7 +20,7 @@ from clients import KEEP, vllm
 from recipes import SERVING, TURNS, with_special_tags, written
 from reflectkit import Client
 from reflectkit.backends.openai import OpenAIBackend
-from reflectkit.messages import Message, Request
+from reflectkit.messages import Message, Request, Role
 from reflectkit.models import profile_for
 from servers import MODEL, Server, as_folder, serve_vllm
 
@@ -191,7 +191,10 @@ def splitting(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 async def test_vllm_itself_splits_for_clients_that_ask_for_nothing(splitting: Server) -> None:
     """Neither streamed nor whole is a tag lost or left, although the tags are special."""
     profile = profile_for("glaiveai/Reflection-Llama-3.1-70B")
-    turns = [("system", profile.system), ("user", "What is (2 + 2) * 7? Think carefully.")]
+    turns: list[tuple[Role, str]] = [
+        ("system", profile.system),
+        ("user", "What is (2 + 2) * 7? Think carefully."),
+    ]
     body = {
         "model": MODEL,
         "temperature": 0,

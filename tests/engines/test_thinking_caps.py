@@ -129,7 +129,7 @@ class Watched(OnThisSide):
         self.requests: list[Any] = []
         self.texts: list[str] = []
 
-    async def stream(self, request: Request, /) -> AsyncIterator[Chunk]:  # type: ignore[override]
+    async def stream(self, request: Request, /) -> AsyncIterator[Chunk]:
         place = len(self.requests)
         self.requests.append(None)
         self.texts[place:] = [""]  # those of an earlier call are gone

@@ -147,7 +147,8 @@ class TestAnswers:
 
     async def test_counting(self, markov_pair: Pair) -> None:
         async with TransformersBackend(markov_pair) as backend:
-            assert backend.count is None, "counting must not wait for a model to load"
+            before = backend.count
+            assert before is None, "counting must not wait for a model to load"
             assert len(await backend.tokenize("<thinking> two")) == 2
             assert backend.count is not None
             assert backend.count("abc") == 3

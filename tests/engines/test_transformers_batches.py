@@ -50,7 +50,7 @@ class TestBatches:
             steps.append(len(args[1]))
             return read(*args)
 
-        loaded.runner.read = counted  # type: ignore[method-assign]
+        loaded.runner.read = counted  # type: ignore[assignment, method-assign]  # it counts
         asked = replace(REASONED, extra={"ignore_eos": True}, max_tokens=60)
         await asyncio.gather(*(ask(nano, asked) for _ in range(8)))
         assert len(steps) < 60 + 8

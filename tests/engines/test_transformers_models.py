@@ -124,7 +124,7 @@ async def test_attention_without_a_mask_would_be_seen(build: tuple[Any, Any, boo
     asked = requests()
     expected = [generated(model, tokenizer, r, eos_token_id=-1) for r in asked]
 
-    class Careless(torch.nn.Module):
+    class Careless(torch.nn.Module):  # type: ignore[misc, name-defined]  # torch has no types here
         """Somebody's model that forgets the mask."""
 
         def __init__(self) -> None:

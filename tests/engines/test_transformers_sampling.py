@@ -50,7 +50,7 @@ def close(found: list[float], expected: list[float]) -> bool:
         ({"top_k": 3, "top_p": 0.7}, [0, 0.62, 0, 0.38, 0]),
     ],
 )
-def test_shares(knobs: dict[str, float], expected: list[float]) -> None:
+def test_shares(knobs: dict[str, Any], expected: list[float]) -> None:
     assert close(shares(**knobs), expected)
 
 
@@ -63,10 +63,16 @@ def test_a_row_is_drawn_alike_beside_any_others() -> None:
 
     numbers = random.Random(1)
     logits = torch.randn(64, 1000, generator=torch.Generator().manual_seed(1))
-    kinds = [{}, {"top_k": 5}, {"top_p": 0.3}, {"min_p": 0.2}, {"temperature": 0.0}]
+    kinds: list[dict[str, Any]] = [
+        {},
+        {"top_k": 5},
+        {"top_p": 0.3},
+        {"min_p": 0.2},
+        {"temperature": 0.0},
+    ]
     draws = [
         Draw(
-            sampling=Sampling(**{"temperature": 1.0, **kinds[n % 5]}),  # type: ignore[arg-type]
+            sampling=Sampling(**{"temperature": 1.0, **kinds[n % 5]}),
             uniform=numbers.random(),
         )
         for n in range(64)

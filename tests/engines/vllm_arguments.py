@@ -18,7 +18,7 @@ def parsed(arguments: list[str]) -> dict[str, object]:
     make_arg_parser(root.add_subparsers(dest="subparser", required=True).add_parser("serve"))
     given = root.parse_args(["serve", *arguments])
     validate_parsed_serve_args(given)
-    return vars(given)
+    return dict(vars(given))
 
 
 if __name__ == "__main__":

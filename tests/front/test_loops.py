@@ -42,7 +42,7 @@ from reflectkit.correction import (
     trace,
 )
 from reflectkit.messages import Chunk
-from reflectkit.testing import ScriptedBackend
+from reflectkit.testing import ScriptedBackend, Step
 
 pytestmark = pytest.mark.long
 
@@ -302,7 +302,7 @@ async def test_the_time_for_a_retry_is_gone() -> None:
         await asyncio.sleep(0.4)
         return False
 
-    steps = ["<output>1</output>", lambda: asyncio.sleep(0.2)]
+    steps: list[Step] = ["<output>1</output>", lambda: asyncio.sleep(0.2)]
     backend = ScriptedBackend(steps, repeat=True)
     client = Client(backend, verify=no, policy=Redraw(), budget=Budget(seconds=0.3))
     reply = await client.ask("q")
@@ -332,7 +332,7 @@ async def unsure(draft: Draft) -> bool:
     return False
 
 
-STEPS = [pause, "<thinking>a</thinking>", pause, "<output>1", pause, "</output>", pause]
+STEPS: list[Step] = [pause, "<thinking>a</thinking>", pause, "<output>1", pause, "</output>", pause]
 LEFT: list[tuple[str, Callable[[Client], Policy]]] = [
     ("one after the other", lambda other: Revise()),
     ("side by side", lambda other: Vote(4, 4)),

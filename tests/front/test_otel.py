@@ -52,7 +52,7 @@ def parent(span: ReadableSpan) -> int | None:
 
 def number(span: ReadableSpan) -> int:
     assert span.context is not None
-    return span.context.span_id
+    return int(span.context.span_id)
 
 
 def is_28(draft: Draft) -> Verdict:

@@ -254,7 +254,7 @@ class Words:
         said = [m.text for m in request.messages]
         return self.count(" ".join([*said, request.prefix]))
 
-    prompt_upper = prompt
+    upper, prompt_upper = count, prompt
 
     def learn(self, text: str, tokens: int) -> None:
         """There is nothing to learn."""
@@ -408,7 +408,7 @@ async def test_money_without_a_price_is_refused_before_sending() -> None:
     client = Client(backend, mode="plain")
     for options in ({"scopes": [acme]}, {"budget": Budget(money=1)}):
         with pytest.raises(ConfigurationError, match="no price of 'somebodys-model'"):
-            await client.ask(QUESTION, **options)  # type: ignore[arg-type]
+            await client.ask(QUESTION, **options)
     assert backend.requests == []
 
 

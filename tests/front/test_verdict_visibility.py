@@ -42,7 +42,7 @@ POLICIES: list[Any] = [Revise(), Restart(), Redraw(), Vote(3, at_once=2), Guarde
 @pytest.mark.parametrize("show", HIDING)
 @pytest.mark.parametrize("policy", POLICIES, ids=lambda p: type(p).__name__)
 async def test_no_way_leads_to_the_thinking(show: Show, policy: Any) -> None:
-    verify = [chatty, Steps(), WellFormed(), Matches(SECRET, section="thinking")]
+    verify: list[Any] = [chatty, Steps(), WellFormed(), Matches(SECRET, section="thinking")]
     client = Client(ScriptedBackend(WRONG, repeat=True), policy=policy, verify=verify, show=show)
     async with client.stream("q") as stream:
         events = [e async for e in stream]

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from ledger_schedules import Schedule
+from reflectkit.budget.accounts import Shortage
 from reflectkit.budget.ledger import (
     MOST,
     PERIODS,
@@ -79,7 +80,8 @@ class Script:
     def _claim(self, scope: str) -> Claim:
         keys = {self._key(scope) for _ in range(self._rng.randint(0, 2))}
         caps = tuple(Cap(key, self._figure()) for key in sorted(keys))
-        shortage = self._rng.choice(("reject", "wait", "wait", "shrink"))
+        ways: tuple[Shortage, ...] = ("reject", "wait", "wait", "shrink")
+        shortage = self._rng.choice(ways)
         return Claim(scope=scope, caps=caps, shortage=shortage)
 
     def _key(self, scope: str) -> str:
@@ -133,7 +135,8 @@ async def compare(
     ledger: SharedLedger, clock: Clock, seed: int, steps: int, books: type[Books] = Books
 ) -> dict[str, int]:
     """Drive both with one script; returns how often each answer came."""
-    script, reference, seen = Script(seed), books(MemoryShelf(), int(TTL * 1000)), {}
+    script, reference = Script(seed), books(MemoryShelf(), int(TTL * 1000))
+    seen: dict[str, int] = {}
     for step in range(steps):
         clock.now += script.pause()
         batch = [script.next() for _ in range(script.size())]

@@ -53,7 +53,7 @@ async def test_tasks_inherit_the_scopes_around_them() -> None:
             return current_scopes()
 
     async with scope:
-        assert await asyncio.gather(child(), child()) == [(scope, run)] * 2
+        assert list(await asyncio.gather(child(), child())) == [(scope, run)] * 2
         assert current_scopes() == (scope,)
 
 

@@ -174,7 +174,7 @@ def test_names_that_are_no_file(path: str) -> None:
 
 
 @pytest.mark.parametrize("more", [{"ttl": 0}, {"ttl": 1, "poll": 1}, {"poll": 0}, {"ttl": 10**9}])
-def test_times_that_do_not_fit(more: dict[str, float]) -> None:
+def test_times_that_do_not_fit(more: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match="do not fit"):
         SQLiteLedger("x", **more)
 

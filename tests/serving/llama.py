@@ -23,7 +23,7 @@ OPTIONS: Mapping[str, Callable[[Any, str], None]] = {
     "--special": lambda p, v: setattr(p, "special", True),
     "--jinja": lambda p, v: setattr(p, "use_jinja", True),
     "--chat-template-file": lambda p, v: setattr(p, "chat_template", (SERVING / v).read_text()),
-    "--reasoning-format": lambda p, v: setattr(p, "reasoning_format", FORMATS[v]),
+    "--reasoning-format": lambda p, v: setattr(p, "reasoning_format", reasoning(v)),
     "-c": lambda p, v: setattr(p, "n_ctx", int(v)),
     "-np": lambda p, v: setattr(p, "n_parallel", int(v)),
     "--temp": lambda p, v: setattr(p.sampling, "temp", float(v)),
@@ -39,7 +39,11 @@ OPTIONS: Mapping[str, Callable[[Any, str], None]] = {
 ELSEWHERE = {"--model", "-ngl", "--port"}
 
 xllamacpp = pytest.importorskip("xllamacpp")
-FORMATS = {"none": xllamacpp.common_reasoning_format.COMMON_REASONING_FORMAT_NONE}
+
+
+def reasoning(name: str) -> Any:
+    """What llama.cpp calls this way of telling of reasoning."""
+    return getattr(xllamacpp.common_reasoning_format, f"COMMON_REASONING_FORMAT_{name.upper()}")
 
 
 def usual(value: str) -> str:

@@ -19,7 +19,7 @@ def rendered(source: str, turns: list[dict[str, str]], **given: Any) -> str:
     room = sandbox.ImmutableSandboxedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
     )
-    return room.from_string(source).render(messages=turns, bos_token=BEGIN, **given)
+    return str(room.from_string(source).render(messages=turns, bos_token=BEGIN, **given))
 
 
 def test_the_training_layout_to_the_byte() -> None:

@@ -6,7 +6,8 @@ from typing import assert_type
 
 import reflectkit
 from reflectkit import Client, Message, Reply, ReplyStream, SectionDelta, SyncClient, Usage
-from reflectkit.comparison import Plan, Report, plan, problems
+from reflectkit.comparison import Plan, Problem, Report, grading, plan, problems
+from reflectkit.verify import Judge
 
 
 async def asking() -> None:
@@ -51,6 +52,10 @@ def blocking() -> None:
     SyncClient(7)  # type: ignore[arg-type]
 
 
+def same(problem: Problem, text: str) -> bool:
+    return text == problem.gold
+
+
 async def comparing(client: Client) -> None:
     arms = {"plain": client, "prompted": client.with_options(mode="prompted")}
     found = problems.embedded(n=10)
@@ -58,3 +63,8 @@ async def comparing(client: Client) -> None:
     assert_type(await reflectkit.compare(found, arms, title="t", store="answers.jsonl"), Report)
     await reflectkit.compare(found, arms, repeat=2)  # type: ignore[call-arg]
     await plan(found, arms, seed="one")  # type: ignore[arg-type]
+    await reflectkit.compare(found, arms, grading.closed(same))
+
+
+async def judging(client: Client) -> None:
+    await client.ask("q", verify=[Judge(client), lambda draft: bool(draft.output)], attempts=3)

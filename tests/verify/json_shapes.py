@@ -223,9 +223,9 @@ SINGLE = [
 ]
 LISTED = [
     (
-        create_model(f"Listed{i}", id=(int, ...), items=(list[t], ...), more=(t | None, None)),
+        create_model(f"Listed{i}", id=(int, ...), items=(list[t], ...), more=(t | None, None)),  # type: ignore[valid-type]  # made as it runs
         {"id": i, "items": [v, v]},
-    )  # type: ignore[valid-type]
+    )
     for i, (t, v) in enumerate(FIELDS)
 ]
 SHAPES: list[tuple[Any, Any]] = [*SINGLE, *LISTED, *BY_HAND]

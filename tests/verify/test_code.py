@@ -17,13 +17,12 @@ from time import perf_counter
 
 import pytest
 
+from drafts import draft_of
 from reflectkit.errors import ConfigurationError, MissingCapability
 from reflectkit.reply import Verdict
 from reflectkit.verify import code as room
 from reflectkit.verify._answer_code import found_in
 from reflectkit.verify.code import Guards, RunsTests
-
-from .drafts import draft_of
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
 
@@ -485,6 +484,6 @@ def test_a_row_without_tests_is_refused() -> None:
 
 
 def test_without_posix_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room.os, "name", "nt")
+    monkeypatch.setattr("reflectkit.verify.code.os.name", "nt")
     with pytest.raises(MissingCapability, match="WSL"):
         RunsTests(TESTS)

@@ -17,10 +17,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drafts import draft_of
 from reflectkit.errors import ConfigurationError
 from reflectkit.verify.ifeval import INSTRUCTIONS, IFEval, checks_for, loosened
-
-from .drafts import draft_of
 
 PACKED = (Path(__file__).parent / "ifeval_instructions.jsonl.gz").read_bytes()
 ROWS = [json.loads(line) for line in gzip.decompress(PACKED).splitlines()]
@@ -230,7 +229,7 @@ RELATIONS = [
 def test_less_than_is_the_opposite_of_at_least(
     kind: str, kwargs: dict[str, Any], relation: str, texts: list[str]
 ) -> None:
-    least, less = (IFEval(kind, **kwargs, **{relation: r}) for r in ("at least", "less than"))
+    least, less = (IFEval(kind, **{**kwargs, relation: r}) for r in ("at least", "less than"))
     seen = [(least.check(text).ok, less.check(text).ok) for text in texts]
     assert seen == [(n >= 2, n < 2) for n in range(1, len(texts) + 1)]
 

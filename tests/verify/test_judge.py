@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from drafts import draft_of
 from reflectkit import Client
 from reflectkit.errors import BackendTimeout, ConfigurationError
 from reflectkit.messages import Message, Request, Usage
@@ -18,8 +19,6 @@ from reflectkit.reply import Draft, Section, Transcript
 from reflectkit.testing import ScriptedBackend
 from reflectkit.verify._judging import inert
 from reflectkit.verify.judge import Judge
-
-from .drafts import draft_of
 
 USAGE = Usage(prompt=100, completion=20)
 CODE = re.compile(r"the word VERDICT, the code (\w+), then")

@@ -7,25 +7,26 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
 from time import perf_counter
+from typing import Any
 
 import pytest
 
+from drafts import draft_of
 from reflectkit.errors import ConfigurationError, MissingCapability
 from reflectkit.reply import Verdict
 from reflectkit.verify import math as room
 from reflectkit.verify.math import MathEqual, close_workers
 
-from .drafts import draft_of
-
 needs_library = pytest.mark.skipif(
-    room.find_spec("math_verify") is None, reason="reflectkit[math] is not installed"
+    find_spec("math_verify") is None, reason="reflectkit[math] is not installed"
 )
 SLOW = "$10^{10^{10^{10}}}$"
 
 
-async def judged(gold: str | float, answer: str, **options: float) -> Verdict:
-    return await MathEqual(gold, **options)(draft_of(f"<output>{answer}</output>"))  # type: ignore[arg-type]
+async def judged(gold: str | float, answer: str, **options: Any) -> Verdict:
+    return await MathEqual(gold, **options)(draft_of(f"<output>{answer}</output>"))
 
 
 def pids() -> set[int]:

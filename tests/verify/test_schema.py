@@ -316,8 +316,8 @@ def test_typed_objects_fill_up() -> None:
     seen = [made for c in f"```json\n{json.dumps(value)}\n```" if (made := talk.feed(c))]
     assert all(isinstance(t, Talk) for t in seen)
     assert len(seen) > 5
-    assert seen[0].slides is None
-    middle = seen[len(seen) // 2]
+    first, middle = seen[0], seen[len(seen) // 2]
+    assert vars(first)["slides"] is None  # a field that is not there yet
     assert all(isinstance(s, Slide) for s in middle.slides)
     assert middle.slides[0].seconds == 0
     assert seen[-1] == Talk.model_validate(value) == talk.object

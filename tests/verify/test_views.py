@@ -40,7 +40,7 @@ def test_views_are_those_of_the_transcript(source: str) -> None:
     assert view(transcript).text == transcript.output
     assert view(transcript, "thinking").text == (transcript.thinking or "")
     for part in ("output", "thinking"):
-        check(view(transcript, part), source)  # type: ignore[arg-type]
+        check(view(transcript, part), source)
     assert view(transcript, "all").text == source
 
 
@@ -54,12 +54,12 @@ PIECES = st.sampled_from(
 def test_places_are_right_or_unknown(source: str) -> None:
     transcript = parse(source)
     for part in ("output", "thinking"):
-        shown = view(transcript, part)  # type: ignore[arg-type]
+        shown = view(transcript, part)
         for start, at, length in shown.runs:
             assert shown.text[start : start + length] == source[at : at + length]
         for word in re.finditer(r"\w", shown.text):
-            start, end = shown.span(*word.span())
-            assert start is None or source[start:end] == word.group()
+            first, last = shown.span(*word.span())
+            assert first is None or source[first:last] == word.group()
 
 
 def test_fields_that_the_server_separated() -> None:

@@ -43,7 +43,7 @@ class Grading:
     timeout: float | None = 10.0
     inline: bool = False
 
-    def __call__(self, problem: Problem, text: str, /) -> Grade | Awaitable[Grade]:
+    def __call__(self, problem: Problem, text: str, /) -> Grade | bool | Awaitable[Grade | bool]:
         return self.grade(problem, text)
 
 
