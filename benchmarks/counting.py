@@ -81,7 +81,7 @@ def translations(locale: str) -> Iterator[str]:
     for path in sorted(Path("/usr/share/locale", locale, "LC_MESSAGES").glob("*.mo")):
         try:
             with path.open("rb") as file:
-                catalog = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+                catalog = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]  # all of it; no public name
         except (OSError, UnicodeDecodeError):
             continue
         said = [v for v in catalog.values() if isinstance(v, str) and _is_foreign(v)]

@@ -24,7 +24,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing.queues import Queue
 from pathlib import Path
+from typing import Any
 
 from reflectkit.budget.ledger import Demand
 from reflectkit.budget.limits import Limit
@@ -72,12 +74,14 @@ async def in_memory(count: int, at_once: int) -> Figures:
     return Figures(len(times) / (time.perf_counter() - begun), times)
 
 
-def process(address: str, count: int, begin: Callable[[], object], results: object) -> None:
+def process(address: str, count: int, begin: Callable[[], object], results: Queue[Any]) -> None:
     """One of several: all begin together."""
     asyncio.run(_process(address, count, begin, results))
 
 
-async def _process(address: str, count: int, begin: Callable[[], object], results: object) -> None:
+async def _process(
+    address: str, count: int, begin: Callable[[], object], results: Queue[Any]
+) -> None:
     ledger = open_ledger(address)
     of = (scope(ledger),)
     await pairs(of, 20, [])
@@ -85,7 +89,7 @@ async def _process(address: str, count: int, begin: Callable[[], object], result
     times: list[float] = []
     begun = time.time()
     await asyncio.gather(*(pairs(of, count // AT_ONCE, times) for _ in range(AT_ONCE)))
-    results.put((begun, time.time(), times))  # type: ignore[attr-defined]
+    results.put((begun, time.time(), times))
     await ledger.aclose()
 
 

@@ -161,7 +161,7 @@ class Client:
 
             backend_or_base_url = hidden(backend_or_base_url)
             settings["api_key"] = hidden(settings.get("api_key"))
-        wire = {name: settings.pop(name, None) for name in _WIRE}  # type: ignore[misc]
+        wire = {name: settings.pop(name, None) for name in _WIRE}  # type: ignore[misc]  # names of its own keys
         self._settings = changed(Settings(), settings)
         self._budgets: tuple[tuple[str, Budget | None], ...] = (("client", self._settings.budget),)
         model = self._settings.model

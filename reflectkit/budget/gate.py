@@ -14,7 +14,7 @@ from ..messages import Chunk, Usage
 from .meter import Cut, Meter, size
 
 if TYPE_CHECKING:
-    from ..events import ProtocolEvent
+    from ..events import Kind, ProtocolEvent
     from ..protocol import Dialect
 
 __all__ = ["Gate", "Reads", "Words", "words_of"]
@@ -94,12 +94,12 @@ class Words:
         return len(text)
 
 
-def _either(dialect: Dialect, *wanted: tuple[str, str]) -> re.Pattern[str]:
+def _either(dialect: Dialect, *wanted: tuple[Kind, str]) -> re.Pattern[str]:
     """A pattern of the delimiters of these (kind, side)."""
     tags = dialect.match == "xml"
     found = []
     for kind, side in wanted:
-        for text in getattr(dialect.sections.get(kind), side, ()):  # type: ignore[call-overload]
+        for text in getattr(dialect.sections.get(kind), side, ()):
             slash = "/" if side == "close" else ""
             name = re.escape(text)
             found.append(rf"<{slash}{name}(?:\s[^<>]*)?/?>" if tags else name)

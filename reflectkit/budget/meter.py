@@ -198,14 +198,14 @@ class Meter:
             if kind is not SectionDelta and self._running:
                 self._settle()
             if kind is SectionDelta:
-                self._text(event.text)  # type: ignore[union-attr]
+                self._text(event.text)  # type: ignore[union-attr]  # narrowed by ``kind``
             elif kind is SectionStarted:
-                self._started(event)  # type: ignore[arg-type]
+                self._started(event)  # type: ignore[arg-type]  # narrowed by ``kind``
             elif kind is SectionEnded:
-                self._ended(event)  # type: ignore[arg-type]
+                self._ended(event)  # type: ignore[arg-type]  # narrowed by ``kind``
             elif kind is Markup:
                 self._text(event.source)
-            elif kind is Corrected and event.now == "thinking":  # type: ignore[union-attr]
+            elif kind is Corrected and event.now == "thinking":  # type: ignore[union-attr]  # narrowed by ``kind``
                 self._reread()
 
     def running(self, completion: int) -> bool:

@@ -141,7 +141,7 @@ def _problems(options: Namespace) -> list[Problem]:
 def _named(options: Namespace) -> Sequence[tuple[str, str]]:
     """Names of arms and what they are told."""
     if options.arm:
-        return options.arm  # type: ignore[no-any-return]
+        return tuple(options.arm)
     if options.base_url or options.model:
         return (("plain", "mode=plain"), ("prompted", "mode=prompted"))
     return _EMBEDDED

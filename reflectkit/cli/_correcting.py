@@ -62,9 +62,9 @@ def policy_named(name: str, attempts: int | None) -> Policy:
             f"--attempts {attempts} leaves nothing for --policy {name} to do.",
             hint=f"Give {least} or more, or leave one of them out.",
         )
-    kind = getattr(correction, POLICIES[name])
+    kind: Callable[..., Policy] = getattr(correction, POLICIES[name])
     if attempts is None:
-        return kind()  # type: ignore[no-any-return]
+        return kind()
     more: dict[str, dict[str, Any]] = {
         "BestOf": {"n": attempts},
         "Vote": {"n": attempts},
@@ -75,7 +75,7 @@ def policy_named(name: str, attempts: int | None) -> Policy:
             "otherwise": correction.Redraw(stop=stop.attempts(attempts - 1)),
         },
     }
-    return kind(**more.get(POLICIES[name], {"stop": stop.attempts(attempts)}))  # type: ignore[no-any-return]
+    return kind(**more.get(POLICIES[name], {"stop": stop.attempts(attempts)}))
 
 
 # --- verifiers

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
+from ..events import Kind
 from ..models import Profile
 from ..protocol import DIALECTS
 from .findings import Finding
@@ -47,10 +48,10 @@ def _marks(profile: Profile, text: str) -> bool:
     )
 
 
-def _pairs(profile: Profile, kind: str) -> Iterator[tuple[str, str]]:
+def _pairs(profile: Profile, kind: Kind) -> Iterator[tuple[str, str]]:
     """How sections of a kind open and close, as they are spelled."""
     dialect = DIALECTS[profile.dialect]
-    section = dialect.sections[kind]  # type: ignore[index]
+    section = dialect.sections[kind]
     form = ("<{}>", "</{}>") if dialect.match == "xml" else ("{}", "{}")
     for opener, closer in zip(section.open, section.close, strict=False):
         yield form[0].format(opener), form[1].format(closer)

@@ -126,7 +126,7 @@ class _Lexer:
         if kind == "op":
             return [Token("op", _OPS[text], start, end)]
         if kind in ("word", "open", "close", "equals", "about", "percent", "per", "times", "bad"):
-            return [Token(kind, text, start, end)]  # type: ignore[arg-type]
+            return [Token(kind, text, start, end)]  # type: ignore[arg-type]  # one of those
         special = getattr(self, f"_{kind}", None)
         return special(text, start, end) if special else [Token("end", text, start, end)]
 

@@ -43,7 +43,7 @@ def checked_part(part: str) -> Part:
     """The part's name, or a ``ConfigurationError``."""
     for known in get_args(Part):
         if part == known:
-            return part  # type: ignore[return-value]
+            return part  # type: ignore[return-value]  # one of them
     raise ConfigurationError(
         f"There is no section {part!r}.", hint=f"Name one of {', '.join(get_args(Part))}."
     )

@@ -116,7 +116,7 @@ class _Runnable:
 
 
 class _AsyncRunnable(_Runnable):
-    async def __call__(self, draft: Draft, /) -> Verdict:  # type: ignore[override]
+    async def __call__(self, draft: Draft, /) -> Verdict:  # type: ignore[override]  # awaited, as the other is not
         return self._read(await self._target.ainvoke(_input(draft)))
 
 

@@ -54,7 +54,8 @@ def _callable(verifier: Any) -> Verifier:
     if hasattr(verifier, "ainvoke") or (hasattr(verifier, "invoke") and not callable(verifier)):
         return runnable(verifier)
     if callable(verifier):
-        return verifier  # type: ignore[no-any-return]
+        found: Verifier = verifier
+        return found
     raise ConfigurationError(
         f"A {type(verifier).__name__} is no verifier.",
         hint="Pass a callable that takes a draft.",

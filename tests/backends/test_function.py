@@ -134,7 +134,7 @@ async def test_what_is_no_backend(function: Any, kind: type[Exception], words_: 
 
 def test_no_function_at_all() -> None:
     with pytest.raises(ConfigurationError, match="async def"):
-        FunctionBackend("text")  # type: ignore[arg-type]
+        FunctionBackend("text")  # type: ignore[arg-type]  # wrong on purpose
 
 
 async def test_a_prefix_is_declared_or_refused() -> None:

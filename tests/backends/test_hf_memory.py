@@ -69,6 +69,6 @@ def test_a_folder_and_tied_embeddings(tmp_path: Path) -> None:
         ("nowhere", {}, r"no config\.json"),
     ],
 )
-def test_what_is_not_known(config: Any, given: dict[str, str], words: str) -> None:
+def test_what_is_not_known(config: Any, given: dict[str, Any], words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        memory(config, **given)  # type: ignore[arg-type]
+        memory(config, **given)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
@@ -72,7 +73,7 @@ class Slow(httpx.AsyncByteStream):
     def __init__(self) -> None:
         self.closed = asyncio.Event()
 
-    async def __aiter__(self):  # type: ignore[no-untyped-def]
+    async def __aiter__(self) -> AsyncIterator[bytes]:
         yield b'data: {"choices": [{"index": 0, "delta": {"content": "so"}}]}\n\n'
         await self.closed.wait()
         raise httpx.ReadError("closed")
@@ -109,7 +110,7 @@ async def test_a_closed_one_and_what_is_none() -> None:
     with pytest.raises(ConfigurationError, match="has been closed"):
         await text_of(backend)
     with pytest.raises(ConfigurationError, match="http_client is a Client"):
-        OpenAIBackend("http://host/v1", http_client=httpx.Client())  # type: ignore[arg-type]
+        OpenAIBackend("http://host/v1", http_client=httpx.Client())  # type: ignore[arg-type]  # wrong on purpose
 
 
 async def test_no_more_connections_than_were_allowed() -> None:

@@ -349,7 +349,7 @@ async def test_a_backend_without_knobs_is_not_asked_in_vain() -> None:
 
 async def test_the_client_refuses_what_is_no_budget() -> None:
     with pytest.raises(ConfigurationError, match="a ReasoningBudget"):
-        Client("http://127.0.0.1:1/v1", reasoning=800)  # type: ignore[arg-type]
+        Client("http://127.0.0.1:1/v1", reasoning=800)  # type: ignore[arg-type]  # wrong on purpose
 
 
 # --- figures beside the text ---------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -128,9 +129,9 @@ class TestAnswers:
 
 
 class TestSampling:
-    async def draw(self, backend: NanoBackend, **given: object) -> str:
+    async def draw(self, backend: NanoBackend, **given: Any) -> str:
         request = replace(ASK, prefix="a", max_tokens=400, temperature=1.0)
-        return await text(backend, replace(request, **given))  # type: ignore[arg-type]
+        return await text(backend, replace(request, **given))
 
     async def test_a_seed_repeats_and_another_differs(self, backend: NanoBackend) -> None:
         first = await self.draw(backend, seed=7)
@@ -229,11 +230,11 @@ class TestBadRequests:
         ],
     )
     async def test_what_llama_cpp_refuses(
-        self, backend: NanoBackend, wrong: dict[str, object]
+        self, backend: NanoBackend, wrong: dict[str, Any]
     ) -> None:
         """It is a typed error or an answer, and the backend goes on working."""
         with contextlib.suppress(BackendStatus):
-            await ask(backend, replace(ASK, **wrong))  # type: ignore[arg-type]
+            await ask(backend, replace(ASK, **wrong))
         assert await text(backend, ASK) == ANSWER
 
     async def test_no_room_for_an_answer(self, backend: NanoBackend) -> None:
@@ -255,7 +256,7 @@ class TestConcurrency:
             for _ in range(5):
                 stream = backend.stream(request)
                 await anext(stream)
-                await stream.aclose()  # type: ignore[attr-defined]
+                await stream.aclose()  # type: ignore[attr-defined]  # a generator, by its type any iterator
                 assert await text(backend, ASK) == ANSWER
             assert time.perf_counter() - began < 1.5
 
@@ -396,7 +397,7 @@ class TestNames:
     @pytest.mark.parametrize("name", ["threads", "context", "parallel"])
     def test_numbers_below_the_least(self, markov: Path, name: str) -> None:
         with pytest.raises(ConfigurationError, match=name):
-            NanoBackend(markov, **{name: 0})  # type: ignore[arg-type]
+            NanoBackend(markov, **{name: 0})  # type: ignore[arg-type]  # one of them is text
 
     def test_the_path_may_be_text_or_path(self, markov: Path) -> None:
         assert NanoBackend(str(markov)).model == NanoBackend(markov).model == "markov"

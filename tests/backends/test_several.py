@@ -311,7 +311,7 @@ def test_bad_arguments() -> None:
     with pytest.raises(ConfigurationError, match="No backend"):
         FailoverBackend()
     with pytest.raises(ConfigurationError, match="is no backend"):
-        HedgedBackend("http://host", after=1)  # type: ignore[arg-type]
+        HedgedBackend("http://host", after=1)  # type: ignore[arg-type]  # wrong on purpose
     with pytest.raises(ConfigurationError, match="above 0"):
         HedgedBackend(ScriptedBackend("x"), after=0)
 

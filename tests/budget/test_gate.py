@@ -144,7 +144,7 @@ def test_what_is_no_text_passes_when_it_is_cut() -> None:
     made = gate(Caps(thinking=1))
     call = ToolCall("1", "add")
     made.feed(Chunk("<thinking>one two three", payload={"signature": "s"}, tool_calls=(call,)))
-    transcript = made._reader.transcript  # type: ignore[attr-defined]
+    transcript = made._reader.transcript  # type: ignore[attr-defined]  # the inside of it
     assert made.cut == "thinking"
     assert transcript.payload == {"signature": "s"}
     assert transcript.tool_calls == (call,)

@@ -78,11 +78,11 @@ class Drowsy(Books):
     def _serve(self, now: int, before: str = "") -> set[str]:
         whole = self.shelf.waiting
         first = [*whole()][:1]
-        self.shelf.waiting = lambda: first  # type: ignore[method-assign]
+        self.shelf.waiting = lambda: first  # type: ignore[method-assign]  # a method of one object
         try:
             return super()._serve(now, before)
         finally:
-            self.shelf.waiting = whole  # type: ignore[method-assign]
+            self.shelf.waiting = whole  # type: ignore[method-assign]  # a method of one object
 
 
 class Twice(Books):

@@ -238,7 +238,7 @@ async def test_a_reader_that_leaves_is_no_drama(command: Command) -> None:
     async with LoopbackServer(long) as server, command.start(*asking(server)) as process:
         assert process.stdout is not None
         await process.stdout.read(10)
-        process.stdout._transport.close()  # type: ignore[attr-defined]
+        process.stdout._transport.close()  # type: ignore[attr-defined]  # nothing public closes the reading end
         assert process.stderr is not None
         err = await asyncio.wait_for(process.stderr.read(), 30)
         await process.wait()

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from reflectkit.comparison import Part, Phase, Problem, Record, Report, Tokens
+from reflectkit.comparison.records import Claim, Outcome
 from reflectkit.comparison.report import Facts, summarised
 
 #: Of each arm: kind, chance of a right draft, chance that a wrong one is fixed, that a right one is
@@ -77,14 +78,14 @@ def _record(
     looks = rng.randint(1, 3) if kind in ("prompted", "trained") else 0
     phases, parts, text, final = _thought(rng, problem, draft, looks, (fixes, breaks), length)
     output = str(problem.gold if final else int(problem.gold) + 1)
-    outcome = "incomplete" if rng.random() < 0.01 else "right" if final else "wrong"
+    outcome: Outcome = "incomplete" if rng.random() < 0.01 else "right" if final else "wrong"
     start = len(text)
     parts.append(Part(kind="output", text=output, start=start, end=start + len(output)))
     return Record(
         problem=problem.id,
         arm=arm,
         repeat=repeat,
-        outcome=outcome,  # type: ignore[arg-type]
+        outcome=outcome,
         value=output,
         note="" if final else "another value",
         output=output,
@@ -117,7 +118,7 @@ def _thought(
     for number in range(looks):
         turns = rng.random() < (breaks if now else fixes)
         now = now != turns
-        says = "flagged" if turns or rng.random() < 0.12 else "ok"
+        says: Claim = "flagged" if turns or rng.random() < 0.12 else "ok"
         sure = rng.choice((0.55, 0.7, 0.8, 0.9, 0.95)) if rng.random() < 0.5 else None
         said = "Wait, I dropped one." if says == "flagged" else "I checked it; this holds."
         inner.append(
@@ -128,7 +129,7 @@ def _thought(
             Phase(
                 kind="reflection",
                 right=now,
-                says=says,  # type: ignore[arg-type]
+                says=says,
                 confidence=sure,
                 text=said,
                 part=number + 1,

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from math import isfinite, nan
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +22,7 @@ from reflectkit.comparison.meters.recovery import recovery
 from reflectkit.comparison.meters.staged import Staged, staged
 from reflectkit.comparison.meters.table import Table, mean_rate, rate
 from reflectkit.comparison.meters.tokens import costs
+from reflectkit.comparison.records import Claim
 from reflectkit.comparison.stats import (
     Draws,
     clustered_difference,
@@ -199,20 +201,21 @@ def test_attempts_are_followed() -> None:
     "kinds",
     [("reflection",), ("reflection", "final"), ("draft", "reflection", "attempt", "final")],
 )
-def test_the_last_claim_is_that_of_the_last_reflection(kinds: Sequence[str]) -> None:
+def test_the_last_claim_is_that_of_the_last_reflection(kinds: Sequence[Any]) -> None:
     """Wherever it stands."""
     problems = sums(2)
+    claims: tuple[Claim, ...] = ("ok", "flagged")
     records = [
         Record(
             problem=p.id,
             arm="a",
             outcome="right" if says == "ok" else "wrong",
             phases=tuple(
-                Phase(kind=k, right=says == "ok", says=says if k == "reflection" else None)  # type: ignore[arg-type]
+                Phase(kind=k, right=says == "ok", says=says if k == "reflection" else None)
                 for k in kinds
             ),
         )
-        for p, says in zip(problems, ("ok", "flagged"), strict=True)
+        for p, says in zip(problems, claims, strict=True)
     ]
     found = assurance(Table(records, problems), "a")
     assert (found.auroc, found.brier) == (1.0, 0.0)

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,7 @@ TRIALS = 1_000
 def reflected(
     problem: str,
     draft: bool,
-    says: str,
+    says: Any,
     final: bool,
     *,
     arm: str = "trained",
@@ -45,7 +46,7 @@ def reflected(
         kind="reflection",
         value="b" if final != draft else "a",
         right=final,
-        says=says,  # type: ignore[arg-type]
+        says=says,
         confidence=confidence,
     )
     return Record(

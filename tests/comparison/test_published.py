@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reflectkit.comparison.published import PUBLISHED, as_table, reading
+from reflectkit.comparison.published import PUBLISHED, Published, as_table, reading
 
 # benchmark: prompt - base, trained - base, recovery in %, z of each
 EXPECTED = {
@@ -18,8 +18,8 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("row", PUBLISHED, ids=lambda row: row.benchmark)
-def test_the_arithmetic(row: object) -> None:
-    found = reading(row)  # type: ignore[arg-type]
+def test_the_arithmetic(row: Published) -> None:
+    found = reading(row)
     prompt, training, recovery, z_prompt, z_training = EXPECTED[found.benchmark]
     assert 100 * found.prompt.value == pytest.approx(prompt, abs=0.006)
     assert 100 * found.training.value == pytest.approx(training, abs=0.006)

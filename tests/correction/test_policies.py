@@ -183,7 +183,7 @@ def test_seconds_are_those_of_the_answers() -> None:
         lambda: stop.tokens(-1),
         lambda: stop.same_answer(1),
         lambda: stop.no_gain(0),
-        lambda: stop.rule(3),  # type: ignore[arg-type]
+        lambda: stop.rule(3),  # type: ignore[arg-type]  # wrong on purpose
         lambda: BestOf(0),
         lambda: Vote(3, 0),
         lambda: Vote(3, sure=0.2),

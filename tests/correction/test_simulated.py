@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 
@@ -17,6 +18,10 @@ pytestmark = pytest.mark.long
 ITEMS = 4_000
 #: Huang et al. 2023, GPT-3.5 on GSM8K, of all items: right at first, then broken, and mended.
 RIGHT, BROKEN, MENDED = 0.759, 0.088, 0.076
+
+
+def _said(drawn: Sequence[str], request: Request, number: int) -> Attempt:
+    return attempt(drawn[number - 1], number)
 
 
 def flipping(rng: random.Random, wrongs: int) -> Model:
@@ -111,7 +116,7 @@ def test_a_vote_that_stops_early_loses_next_to_nothing(
         rng = random.Random(seed)
         weights = kind(rng)
         drawn = [str(v) for v in rng.choices(range(len(weights)), weights, k=n)]
-        driver = Driver(lambda request, i, drawn=drawn: attempt(drawn[i - 1], i))  # type: ignore[misc]
+        driver = Driver(partial(_said, drawn))
         early += driver.run(Vote(n)).output == "0"
         asked += len(driver.asked)
         late += max(dict.fromkeys(drawn), key=drawn.count) == "0"

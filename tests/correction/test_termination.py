@@ -79,7 +79,7 @@ def test_the_first_attempt_is_not_anybody_s_to_refuse_in_silence() -> None:
 
 def test_bounds_of_policies_without_one() -> None:
     class Own:
-        def flow(self, request):  # type: ignore[no-untyped-def]
+        def flow(self, request):  # type: ignore[no-untyped-def]  # as users write it
             return single().flow(request)
 
     assert bound_of(Own(), REQUEST).attempts is None

@@ -54,7 +54,7 @@ def tiny(bpe: Any, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     tiktoken.registry._find_constructors()
     constructors = tiktoken.registry.ENCODING_CONSTRUCTORS
     monkeypatch.setattr(tiktoken.registry, "ENCODINGS", {})
-    monkeypatch.setitem(constructors, "tiny", construct)  # type: ignore[arg-type]
+    monkeypatch.setitem(constructors, "tiny", construct)  # type: ignore[arg-type]  # its type is that of one package
     monkeypatch.setattr(encodings, "_FILES", {**encodings._FILES, "tiny": (FILE, sha256)})
     monkeypatch.setattr(encodings, "_ENCODINGS", {**encodings._ENCODINGS, "tiny": ("tiny",)})
     path = cache / hashlib.sha1(url.encode()).hexdigest()

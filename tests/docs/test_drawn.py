@@ -32,10 +32,10 @@ def test_an_old_part_is_found() -> None:
 
 def test_every_option_is_on_the_page() -> None:
     page = (DOCS / "cli.md").read_text("utf-8")
-    commands = _options.build()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
+    commands = _options.build()._subparsers._group_actions[0].choices  # type: ignore[union-attr]  # argparse tells of it nowhere else
     options = {
         flag
-        for command in commands.values()  # type: ignore[union-attr]
+        for command in commands.values()  # type: ignore[union-attr]  # subcommands are here
         for action in command._actions
         for flag in action.option_strings
         if flag.startswith("--")

@@ -59,7 +59,7 @@ def tensors(path: Path) -> dict[str, Any]:
 def _after_values(data: bytes) -> int:
     from reflectkit.models.gguf import _Cursor
 
-    cursor = _Cursor(data, 24)  # type: ignore[arg-type]
+    cursor = _Cursor(data, 24)  # type: ignore[arg-type]  # bytes are read as a map is
     for _ in range(struct.unpack_from("<Q", data, 16)[0]):
         cursor.string()
         cursor.value()

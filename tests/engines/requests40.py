@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reflectkit.messages import Message, Request
+from reflectkit.messages import Message, Request, Role
 
 THINK = "Think inside <thinking> tags, then answer inside <output> tags."
 REFLECT = (
@@ -30,8 +30,8 @@ MORE = (
 def asked(system: str, *turns: str, **options: Any) -> Request:
     """Turns are the user's and the assistant's, one after the other."""
     messages = [Message("system", system)] if system else []
-    roles = ("user", "assistant")
-    messages += [Message(roles[i % 2], turn) for i, turn in enumerate(turns)]  # type: ignore[arg-type]
+    roles: tuple[Role, Role] = ("user", "assistant")
+    messages += [Message(roles[i % 2], turn) for i, turn in enumerate(turns)]
     settings = {"max_tokens": 300, "temperature": 0.0, **options}
     return Request(messages=tuple(messages), **settings)
 

@@ -106,12 +106,12 @@ class TestSettings:
     )
     def test_numbers_below_the_least(self, markov_pair: Pair, name: str, value: int) -> None:
         with pytest.raises(ConfigurationError, match=name):
-            TransformersBackend(markov_pair, **{name: value})  # type: ignore[arg-type]
+            TransformersBackend(markov_pair, **{name: value})  # type: ignore[arg-type]  # the names are tested, not the types
 
     def test_what_is_no_model(self) -> None:
         for wrong in (5, None, ("a", "b"), (1, 2, 3)):
             with pytest.raises(ConfigurationError, match="model"):
-                TransformersBackend(wrong)  # type: ignore[arg-type]
+                TransformersBackend(wrong)  # type: ignore[arg-type]  # wrong on purpose
 
     def test_names(self, markov_folder: Path, markov_pair: Pair) -> None:
         assert repr(TransformersBackend(markov_folder)) == "TransformersBackend('markov')"

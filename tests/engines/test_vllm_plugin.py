@@ -44,14 +44,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 async def asked(server: Server, text: str, *, stream: bool) -> tuple[str, str]:
     """Reasoning and content of an answer that can only be ``text``."""
+    extra: dict[str, object] = {"structured_outputs": {"choice": [text]}, "stream": stream}
+    if not stream:
+        extra["stream_options"] = None
     request = Request(
         messages=(Message("user", "Go on."),),
         max_tokens=900,
         temperature=0.0,
-        extra={"structured_outputs": {"choice": [text]}, "stream": stream},
+        extra=extra,
     )
-    if not stream:
-        request.extra["stream_options"] = None  # type: ignore[index]
     async with server.backend() as backend:
         chunks = [chunk async for chunk in backend.stream(request)]
     assert chunks[-1].finish == "stop"

@@ -205,7 +205,7 @@ def test_what_cannot_be_is_refused_at_once() -> None:
         with pytest.raises(ConfigurationError, match="budget cannot be"):
             Budget(**wrong)
     with pytest.raises(ConfigurationError, match="budget is 3"):
-        Client(ScriptedBackend(), budget=3)  # type: ignore[arg-type]
+        Client(ScriptedBackend(), budget=3)  # type: ignore[arg-type]  # wrong on purpose
 
 
 async def test_the_model_is_told_how_much_it_may_think_if_that_is_wanted() -> None:

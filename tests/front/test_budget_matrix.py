@@ -146,7 +146,7 @@ async def asked(model: Model, budget: Budget) -> AsyncIterator[Client]:
         client = Client(backend, mode="trained", dialect="reflection", budget=budget)
         yield client
         await server.quiet()
-        await backend.aclose()  # type: ignore[attr-defined]
+        await backend.aclose()  # type: ignore[attr-defined]  # each of these has one
 
 
 def check(reply: Reply, model: Model) -> None:

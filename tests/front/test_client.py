@@ -126,9 +126,9 @@ async def test_forms_of_a_prompt(prompt: Any, texts: list[str]) -> None:
         ([{"role": "user", "content": "x", "name": 3}], "name"),
         ([{"role": "system", "content": "only rules"}], "empty"),
         ({"role": "user", "content": ""}, "empty"),
-        (Message("robot", "x"), "robot"),  # type: ignore[arg-type]
-        ([Message("user", 3)], "content of message 0"),  # type: ignore[arg-type]
-        (Message("user", None), "content of message 0"),  # type: ignore[arg-type]
+        (Message("robot", "x"), "robot"),  # type: ignore[arg-type]  # wrong on purpose
+        ([Message("user", 3)], "content of message 0"),  # type: ignore[arg-type]  # wrong on purpose
+        (Message("user", None), "content of message 0"),  # type: ignore[arg-type]  # wrong on purpose
     ],
 )
 async def test_a_prompt_that_cannot_work(prompt: Any, words: str) -> None:
@@ -180,7 +180,7 @@ async def test_a_setting_that_cannot_work(settings: dict[str, Any], words: str) 
 )
 async def test_an_unknown_option_is_named(option: str, words: str) -> None:
     with pytest.raises(ConfigurationError, match=words):
-        await Client(ScriptedBackend()).ask("q", **{option: 1})  # type: ignore[arg-type]
+        await Client(ScriptedBackend()).ask("q", **{option: 1})  # type: ignore[arg-type]  # wrong on purpose
 
 
 @pytest.mark.parametrize("target", ["localhost:8000", "model.gguf", 3, object(), ScriptedBackend])
@@ -232,7 +232,7 @@ def key() -> str:
     "make",
     [
         lambda: Client("http://x", api_key=key() + "\n"),
-        lambda: Client("http://x", api_key=key(), mode="x"),  # type: ignore[arg-type]
+        lambda: Client("http://x", api_key=key(), mode="x"),  # type: ignore[arg-type]  # wrong on purpose
         lambda: Client("http://x", api_key=key(), retries=-1),
         lambda: Client(api_key=key()),
         lambda: Client("localhost", api_key=key()),

@@ -222,7 +222,7 @@ async def test_what_came_before_a_fault_is_on_the_error() -> None:
 
 async def test_an_answer_of_another_client_is_that_client_s() -> None:
     there = ScriptedBackend("<output>42</output>", model="large")
-    there.provider = "elsewhere"  # type: ignore[attr-defined]
+    there.provider = "elsewhere"  # type: ignore[attr-defined]  # any backend may say it
     here = ScriptedBackend("7")
 
     def right(draft: Draft) -> bool:
@@ -264,7 +264,7 @@ async def test_an_oracle_is_refused_before_and_after() -> None:
     backend = ScriptedBackend("x", "x")
     with pytest.raises(ConfigurationError, match="oracle"):
         await Client(backend, verify=gold).ask("q")
-    gold.by = "oracle"  # type: ignore[attr-defined]
+    gold.by = "oracle"  # type: ignore[attr-defined]  # functions take attributes
     with pytest.raises(ConfigurationError, match="oracle"):
         await Client(backend, verify=gold).ask("q")
     assert len(backend.requests) == 1

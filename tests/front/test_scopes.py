@@ -200,7 +200,7 @@ async def test_after_a_caller_who_has_gone(ledger: Any, how: str, at: int) -> No
                         return
 
         task = asyncio.create_task(read())
-        while not (len(stream.partial.source) > 100 if at else server.requests):  # noqa: ASYNC110
+        while not (len(stream.partial.source) > 100 if at else server.requests):  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0.01)
         if how == "timed out":
             with pytest.raises(TimeoutError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -25,9 +26,9 @@ from reflectkit.visibility import Show
 GOOD = "<thinking>2 + 2 is 4.</thinking>\n<output> The answer\n\n is 28. </output>\n"
 
 
-def client(*steps: object, **settings: object) -> tuple[Client, ScriptedBackend]:
-    backend = ScriptedBackend(list(steps))  # type: ignore[arg-type]
-    return Client(backend, mode="prompted", **settings), backend  # type: ignore[arg-type]
+def client(*steps: Any, **settings: Any) -> tuple[Client, ScriptedBackend]:
+    backend = ScriptedBackend(list(steps))
+    return Client(backend, mode="prompted", **settings), backend
 
 
 async def never() -> None:
@@ -41,7 +42,7 @@ async def test_events_lose_nothing(pieces: list[str]) -> None:
         events = [e async for e in stream]
     assert isinstance(events[0], AttemptStarted)
     assert isinstance(events[-1], AttemptEnded)
-    assert "".join(e.source for e in events[1:-1]) == GOOD  # type: ignore[union-attr]
+    assert "".join(e.source for e in events[1:-1]) == GOOD  # type: ignore[union-attr]  # attempts begin and end outside
     assert backend.closed == 1
 
 

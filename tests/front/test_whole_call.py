@@ -162,4 +162,4 @@ async def test_without_scopes_there_is_nothing_to_hold() -> None:
 
 async def test_no_such_way() -> None:
     with pytest.raises(ConfigurationError, match="attempt, call"):
-        Client(reserve="both")  # type: ignore[arg-type]
+        Client(reserve="both")  # type: ignore[arg-type]  # wrong on purpose

@@ -241,7 +241,7 @@ def test_a_loop_that_is_closed_around_a_call_loses_nothing(tmp_path: Path) -> No
 
     async def leave() -> None:
         asyncio.create_task(call())  # noqa: RUF006 - left alone on purpose
-        while not [b for b in await scope.balances() if b.reserved]:  # noqa: ASYNC110
+        while not [b for b in await scope.balances() if b.reserved]:  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0.005)
 
     async def look() -> Balance:
@@ -325,7 +325,7 @@ def test_limits_of_a_scope_are_checked() -> None:
     with pytest.raises(ConfigurationError, match="two limits of the same kind"):
         Scope("tenant", "a", Limit(tokens=5), Limit(tokens=6))
     with pytest.raises(ConfigurationError, match="A int is no limit"):
-        Scope("tenant", "a", 5)  # type: ignore[arg-type]
+        Scope("tenant", "a", 5)  # type: ignore[arg-type]  # wrong on purpose
     assert repr(Scope("tenant", "a/b:c", Limit(tokens=5))) == (
         "Scope('tenant:a/b:c', Limit(tokens=5, per=None))"
     )

@@ -120,7 +120,7 @@ def _imports_of(tree: ast.Module, name: str, home: str, known: set[str]) -> Iter
     guarded = {id(n) for block in typing_blocks(tree) for n in ast.walk(block)}
     for node in ast.walk(tree):
         for target in _targets(node, home, known):
-            yield Import(name, target, node.lineno, id(node) in guarded)  # type: ignore[attr-defined]
+            yield Import(name, target, node.lineno, id(node) in guarded)  # type: ignore[attr-defined]  # imports have one
 
 
 def typing_blocks(tree: ast.Module) -> list[ast.If]:

@@ -177,7 +177,7 @@ def test_a_row_of_ones_own_goes_first() -> None:
 
 def test_profiles_cannot_be_changed() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        GENERIC.name = "other"  # type: ignore[misc]
+        GENERIC.name = "other"  # type: ignore[misc]  # wrong on purpose
 
 
 @pytest.mark.parametrize("profile", [GENERIC, *PROFILES], ids=lambda p: p.name)

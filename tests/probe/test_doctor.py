@@ -418,7 +418,7 @@ async def test_a_profile_nobody_knows() -> None:
     with pytest.raises(ConfigurationError, match="no profile 'x'"):
         await doctor("http://127.0.0.1:1/v1", profile="x")
     with pytest.raises(ConfigurationError, match="no api 'gopher'"):
-        await doctor("http://127.0.0.1:1/v1", api="gopher")  # type: ignore[arg-type]
+        await doctor("http://127.0.0.1:1/v1", api="gopher")  # type: ignore[arg-type]  # wrong on purpose
 
 
 async def test_a_model_of_another_name_can_be_examined_as_what_it_should_be() -> None:

@@ -307,7 +307,7 @@ class TestReplay:
     def test_what_is_kept_cannot_be_changed_from_outside(self) -> None:
         message = copy.deepcopy(ANTHROPIC)
         turn = as_message(parse_message(message), "them")
-        message["content"][0]["signature"] = "forged"  # type: ignore[index]
+        message["content"][0]["signature"] = "forged"  # type: ignore[index]  # wrong on purpose
         replay(turn, "them")["content"].clear()
         assert replay(turn, "them")["content"] == ANTHROPIC["content"]
 

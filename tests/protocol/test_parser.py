@@ -78,7 +78,7 @@ def test_dialects_are_values() -> None:
     assert hash(one) == hash(two)
     assert one != Dialect("e", {"thinking": GOOD})
     with pytest.raises(TypeError):
-        DIALECTS["new"] = one  # type: ignore[index]
+        DIALECTS["new"] = one  # type: ignore[index]  # wrong on purpose
 
 
 # --- text that the server separated

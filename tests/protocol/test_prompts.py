@@ -55,4 +55,4 @@ def test_our_prompts_forbid_planted_mistakes_and_stay_short(prompt: Prompt) -> N
 
 def test_the_table_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
-        PROMPTED["v1"] = CARD  # type: ignore[index]
+        PROMPTED["v1"] = CARD  # type: ignore[index]  # wrong on purpose

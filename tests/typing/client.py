@@ -20,8 +20,8 @@ async def asking() -> None:
         assert_type(reply.usage, Usage)
         await client.ask([Message("user", "q"), reply.message, {"role": "user", "content": "r"}])
         assert_type(client.with_options(seed=1), Client)
-        await client.ask("q", temprature=1)  # type: ignore[call-arg]
-        await client.ask("q", show="some")  # type: ignore[arg-type]
+        await client.ask("q", temprature=1)  # type: ignore[call-arg]  # wrong on purpose
+        await client.ask("q", show="some")  # type: ignore[arg-type]  # wrong on purpose
 
 
 async def streaming(client: Client) -> None:
@@ -47,13 +47,13 @@ def blocking() -> None:
             assert_type(piece, str)
         assert_type(client.ask("q"), Reply)
     SyncClient("http://localhost:8000/v1", api_key="k", timeout=5, mode="plain", stop="END").close()
-    SyncClient(modle="nano-base")  # type: ignore[call-arg]
-    SyncClient(temperature="hot")  # type: ignore[arg-type]
-    SyncClient(7)  # type: ignore[arg-type]
+    SyncClient(modle="nano-base")  # type: ignore[call-arg]  # wrong on purpose
+    SyncClient(temperature="hot")  # type: ignore[arg-type]  # wrong on purpose
+    SyncClient(7)  # type: ignore[arg-type]  # wrong on purpose
 
 
 def same(problem: Problem, text: str) -> bool:
-    return text == problem.gold
+    return bool(text == problem.gold)
 
 
 async def comparing(client: Client) -> None:
@@ -61,8 +61,8 @@ async def comparing(client: Client) -> None:
     found = problems.embedded(n=10)
     assert_type(await plan(found, arms, repeats=2), Plan)
     assert_type(await reflectkit.compare(found, arms, title="t", store="answers.jsonl"), Report)
-    await reflectkit.compare(found, arms, repeat=2)  # type: ignore[call-arg]
-    await plan(found, arms, seed="one")  # type: ignore[arg-type]
+    await reflectkit.compare(found, arms, repeat=2)  # type: ignore[call-arg]  # wrong on purpose
+    await plan(found, arms, seed="one")  # type: ignore[arg-type]  # wrong on purpose
     await reflectkit.compare(found, arms, grading.closed(same))
 
 

@@ -21,10 +21,10 @@ async def ask() -> None:
         assert_type(reply.reflections, list[str])
         assert_type(reply.usage.total, int)
         await client.ask([Message("user", "hi"), {"role": "assistant", "content": "hello"}])
-        await client.ask(7)  # type: ignore[arg-type]
-        await client.ask("hi", show="everything")  # type: ignore[arg-type]
-        await client.ask("hi", tempature=0.7)  # type: ignore[call-arg]
-        reply.outptu  # type: ignore[attr-defined]  # noqa: B018
+        await client.ask(7)  # type: ignore[arg-type]  # wrong on purpose
+        await client.ask("hi", show="everything")  # type: ignore[arg-type]  # wrong on purpose
+        await client.ask("hi", tempature=0.7)  # type: ignore[call-arg]  # wrong on purpose
+        reply.outptu  # type: ignore[attr-defined]  # noqa: B018  # wrong on purpose
 
 
 async def stream(client: reflectkit.Client) -> Reply:
@@ -64,7 +64,7 @@ def forgetful(event: Event) -> str:
         case reflectkit.SectionDelta(text=text):
             return text
         case _:
-            assert_never(event)  # type: ignore[arg-type]
+            assert_never(event)  # type: ignore[arg-type]  # it forgets the others
 
 
 class Echo:
@@ -82,7 +82,7 @@ class Mute:
 
 def own_backend() -> None:
     reflectkit.Client(Echo())
-    reflectkit.Client(Mute())  # type: ignore[arg-type]
+    reflectkit.Client(Mute())  # type: ignore[arg-type]  # wrong on purpose
     reflectkit.SyncClient(Echo()).ask("hi").output.upper()
 
 

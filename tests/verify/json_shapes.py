@@ -146,7 +146,7 @@ class Totals(BaseModel):
 class Derived(BaseModel):
     a: int
 
-    @computed_field  # type: ignore[prop-decorator]
+    @computed_field  # type: ignore[prop-decorator]  # mypy knows no decorated property
     @property
     def double(self) -> int:
         return 2 * self.a

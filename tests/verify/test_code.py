@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import pytest
 
@@ -473,9 +474,9 @@ async def test_a_fault_in_a_completion_is_pointed_at() -> None:
         ("assert True", {"memory_mb": 1}, "memory_mb"),
     ],
 )
-def test_what_cannot_be_run_is_refused(tests: str, options: dict[str, object], says: str) -> None:
+def test_what_cannot_be_run_is_refused(tests: str, options: dict[str, Any], says: str) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(says)):
-        RunsTests(tests, **options)  # type: ignore[arg-type]
+        RunsTests(tests, **options)
 
 
 def test_a_row_without_tests_is_refused() -> None:

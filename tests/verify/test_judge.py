@@ -374,4 +374,4 @@ def test_settings_that_cannot_be_are_refused(options: dict[str, Any], says: str)
 
 def test_what_cannot_answer_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="ask"):
-        Judge("gpt")  # type: ignore[arg-type]
+        Judge("gpt")  # type: ignore[arg-type]  # wrong on purpose

@@ -136,7 +136,7 @@ def _spoken(number: int) -> str:
         "eighteen",
         "nineteen",
     ]
-    tens = "- - twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905
+    tens = "- - twenty thirty forty fifty sixty seventy eighty ninety".split()  # noqa: SIM905 - readable
     for size, name in (
         (10**9, "billion"),
         (10**6, "million"),

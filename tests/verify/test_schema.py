@@ -184,7 +184,7 @@ def test_types_of_a_function_are_known(draft: Drafted) -> None:
 
 def test_types_that_are_nowhere_are_refused() -> None:
     class Lost(BaseModel):
-        a: Nowhere  # type: ignore[name-defined]  # noqa: F821
+        a: Nowhere  # type: ignore[name-defined]  # noqa: F821  # wrong on purpose
 
     with pytest.raises(ConfigurationError, match="cannot be validated"):
         Schema(Lost)

@@ -77,4 +77,4 @@ def test_a_place_between_the_runs_is_unknown() -> None:
 
 def test_sections_that_are_none() -> None:
     with pytest.raises(ConfigurationError, match="output, thinking, all"):
-        Matches("a", section="answer")  # type: ignore[arg-type]
+        Matches("a", section="answer")  # type: ignore[arg-type]  # wrong on purpose

@@ -95,7 +95,7 @@ def _asking(grader: Grader, problem: Problem, text: str) -> Callable[[Draft], An
         return _later(said) if isawaitable(said) else Verdict(ok=None, value=said)
 
     asked.__name__ = _name(grader)
-    asked.inline = bool(getattr(grader, "inline", False))  # type: ignore[attr-defined]
+    asked.inline = bool(getattr(grader, "inline", False))  # type: ignore[attr-defined]  # functions take attributes
     return asked
 
 

@@ -14,11 +14,14 @@ from ...verify._answer_code import defined, found_in
 from ...verify.code import RunsTests
 from ...verify.ifeval import checks_for
 from ...verify.math import MathEqual
-from ..records import Grade, Problem
+from ..records import Grade, Outcome, Problem
 from .base import Grading, drafted
 from .finals import LONGEST, places, unmarked
 
 __all__ = ["code", "ifeval", "math"]
+
+#: What a verdict makes of an answer.
+_OUTCOMES: Final[dict[bool | None, Outcome]] = {True: "right", False: "wrong", None: "ungraded"}
 
 
 def ifeval(*, loose: bool = False) -> Grading:
@@ -70,8 +73,8 @@ def math(*, timeout: float = 10.0, digits: int = 6) -> Grading:
         asked = f"$\\boxed{{{read}}}$" if read else text
         check = MathEqual(_formula(str(problem.gold)), timeout=timeout, digits=digits)
         verdict = await check(drafted(problem, asked))
-        outcome = {True: "right", False: "wrong", None: "ungraded"}[verdict.ok]
-        return Grade(outcome=outcome, value=read or str(verdict.value or ""), note=verdict.feedback)  # type: ignore[arg-type]
+        outcome = _OUTCOMES[verdict.ok]
+        return Grade(outcome=outcome, value=read or str(verdict.value or ""), note=verdict.feedback)
 
     def stated(problem: Problem, text: str) -> str:
         return _result(text)
@@ -128,8 +131,8 @@ def code(*, timeout: float = 10.0, memory_mb: int = 512) -> Grading:
             verdict = await tests(drafted(problem, text))
         if verdict.ok is None:
             return Grade(outcome="ungraded", note=verdict.feedback)
-        outcome = "right" if verdict.ok else "wrong"
-        return Grade(outcome=outcome, value=read(problem, text), note=verdict.feedback)  # type: ignore[arg-type]
+        outcome = _OUTCOMES[verdict.ok]
+        return Grade(outcome=outcome, value=read(problem, text), note=verdict.feedback)
 
     def read(problem: Problem, text: str) -> str:
         return found_in(text).code.strip("\n")

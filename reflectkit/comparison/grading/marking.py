@@ -39,7 +39,8 @@ class Marking:
     async def grade(self, problem: Problem, text: str, /) -> Grade:
         """The grade of an output."""
         said: Any = self._of(problem).graded(problem, text)
-        return await said  # type: ignore[no-any-return]
+        grade: Grade = await said
+        return grade
 
     def stated(self, problem: Problem, text: str, /) -> str:
         """The answer that stands at the end of a piece of thinking."""

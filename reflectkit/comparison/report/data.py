@@ -139,9 +139,10 @@ class Report:
             value = json.loads(text)
             if value.pop("reflectkit-report") != _VERSION:
                 raise ConfigurationError("This report is of another version of reflectkit.")
-            return _built(cls, value)  # type: ignore[no-any-return]
+            report: Report = _built(cls, value)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ConfigurationError("This is no report of a comparison.") from error
+        return report
 
 
 def _built(kind: Any, value: Any) -> Any:
