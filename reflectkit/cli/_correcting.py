@@ -185,7 +185,7 @@ def _python(text: str) -> Verifier:
     folder = os.getcwd()
     sys.path.insert(0, folder)
     try:
-        found = attrgetter(path)(import_module(module))
+        found: Verifier = attrgetter(path)(import_module(module))
     except Exception as error:
         raise ConfigurationError(
             f"python:{text} cannot be imported: {type(error).__name__}: {error}",
@@ -195,7 +195,7 @@ def _python(text: str) -> Verifier:
         sys.path.remove(folder)
     if not callable(found):
         raise ConfigurationError(f"python:{text} is a {type(found).__name__}, and no function.")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 #: What makes each, and whether something has to stand behind its colon (None: it may).

@@ -25,8 +25,8 @@ from reflectkit.errors import (
 from reflectkit.messages import Chunk, Message, Request
 from reflectkit.testing import BackendSuite, LoopbackServer, Served, anthropic_chat, chat, page
 
-openai = pytest.importorskip("openai")
-anthropic = pytest.importorskip("anthropic")
+openai = pytest.importorskip("openai")  # the test group
+anthropic = pytest.importorskip("anthropic")  # the test group
 
 ASK = Request(messages=(Message("user", "hi"),))
 KEY = "sk-0123456789abcdef"

@@ -112,7 +112,7 @@ def test_files(name: str, tmp_path: Path) -> None:
 
 
 def test_a_frame() -> None:
-    pandas = pytest.importorskip("pandas")
+    pandas = pytest.importorskip("pandas")  # comes with statsmodels, of the test group
     frame = pandas.DataFrame({"prompt": ["1 + 1?"], "gold": [2], "why": ["sum"]})
     (made,) = problems.load(frame, grader="numeric", task="sums")
     assert (made.id, made.task, made.grader, made.data) == (

@@ -25,7 +25,7 @@ VLLM = os.environ.get("REFLECTKIT_VLLM_PYTHON", "")
 @pytest.fixture(scope="session")
 def llama() -> Iterator[Server]:
     """llama.cpp's own HTTP server."""
-    xllamacpp = pytest.importorskip("xllamacpp")
+    xllamacpp = pytest.importorskip("xllamacpp")  # reflectkit[local]
     params, key = xllamacpp.CommonParams(), secrets.token_hex(16)
     params.model.path = str(embedded_models()[MODEL])
     params.model_alias = {MODEL}
@@ -82,8 +82,8 @@ TABLE = {
 
 def folder_of(gguf: Path, folder: Path) -> Path:
     """The model file as a Hugging Face folder."""
-    pytest.importorskip("torch")
-    pytest.importorskip("transformers")
+    pytest.importorskip("torch")  # reflectkit[transformers]
+    pytest.importorskip("transformers")  # reflectkit[transformers]
     import hf_folder
 
     hf_folder.write(gguf, folder)

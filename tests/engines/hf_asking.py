@@ -17,8 +17,8 @@ import pytest
 from reflectkit.messages import Chunk, Message, Request
 from requests40 import QUESTIONS, REFLECT
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
+torch = pytest.importorskip("torch")  # reflectkit[transformers]
+pytest.importorskip("transformers")  # reflectkit[transformers]
 
 ANSWER = "<thinking> two plus<reflection> is</reflection></thinking><output> four</output>"
 ASK = Request(messages=(Message("user", "hi"),), temperature=0.0)

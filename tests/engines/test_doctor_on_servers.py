@@ -38,7 +38,7 @@ ENDLESS = {
 @contextmanager
 def llama_server(path: Path, **settings: Any) -> Iterator[str]:
     """A llama.cpp server with these parameters."""
-    xllamacpp = pytest.importorskip("xllamacpp")
+    xllamacpp = pytest.importorskip("xllamacpp")  # reflectkit[local]
     params = xllamacpp.CommonParams()
     params.model.path, params.model_alias = str(path), {MODEL}
     params.hostnames, params.port, params.verbosity = ["127.0.0.1"], 0, 0

@@ -38,7 +38,7 @@ class TestSameAnswers:
     async def test_forty_requests(self, nano_folder: Path, device: str) -> None:
         """The embedded weights, loaded from their folder, say what they say in llama.cpp, in as
         many tokens; there is no table of differences, as there is none."""
-        pytest.importorskip("xllamacpp")
+        pytest.importorskip("xllamacpp")  # reflectkit[local]
         if device == "cuda" and not torch.cuda.is_available():
             pytest.skip("no GPU")
         from reflectkit.backends.nano import NanoBackend

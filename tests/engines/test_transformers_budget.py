@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("transformers")
+pytest.importorskip("transformers")  # reflectkit[transformers]
 
 from reflectkit import Budget, Client
 from reflectkit.backends.transformers import TransformersBackend

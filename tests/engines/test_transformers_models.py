@@ -15,8 +15,8 @@ from reflectkit.backends.transformers import TransformersBackend
 from reflectkit.errors import ConfigurationError
 from reflectkit.messages import Message, Request
 
-torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
+torch = pytest.importorskip("torch")  # reflectkit[transformers]
+transformers = pytest.importorskip("transformers")  # reflectkit[transformers]
 
 SMALL: dict[str, Any] = {
     "hidden_size": 64,
@@ -195,7 +195,7 @@ async def test_quantised_while_it_is_loaded(
     bits: str, kind: str, nano_pair: tuple[Any, Any], tmp_path: Path
 ) -> None:
     """The configuration goes through, and the model says what ``generate`` says with it."""
-    pytest.importorskip("bitsandbytes")
+    pytest.importorskip("bitsandbytes")  # for quantized weights alone
     tokenizer = nano_pair[1]
     wide = {**SMALL, "hidden_size": 128, "intermediate_size": 256, "head_dim": 32}
     config = transformers.LlamaConfig(vocab_size=len(tokenizer), initializer_range=0.3, **wide)

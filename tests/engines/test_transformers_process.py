@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
-pytest.importorskip("transformers")
+pytest.importorskip("torch")  # reflectkit[transformers]
+pytest.importorskip("transformers")  # reflectkit[transformers]
 
 START = """
 import asyncio, os, sys, threading
@@ -152,7 +152,7 @@ def test_the_benchmark_runs_on_a_tiny_model() -> None:
 
 
 def test_the_benchmark_wants_a_gpu() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch")  # reflectkit[transformers]
     if torch.cuda.is_available():
         pytest.skip("there is one")
     done = subprocess.run([sys.executable, str(BENCHMARK)], capture_output=True, text=True)

@@ -9,7 +9,7 @@ import pytest
 
 from reflectkit.backends._hf.ask import Sampling
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch")  # reflectkit[transformers]
 
 #: the chances of five tokens, in disorder
 CHANCES = (0.1, 0.4, 0.05, 0.25, 0.2)
@@ -102,7 +102,7 @@ def test_what_is_forced_and_what_is_banned() -> None:
 
 def test_the_penalty_on_repetition_is_that_of_transformers() -> None:
     """What occurred is divided or multiplied, whichever makes it worse."""
-    transformers = pytest.importorskip("transformers")
+    transformers = pytest.importorskip("transformers")  # reflectkit[transformers]
     from reflectkit.backends._hf.sampling import Draw, pick
 
     logits = torch.randn(1, 50, generator=torch.Generator().manual_seed(2))

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-pytest.importorskip("tokenizers")
-pytest.importorskip("transformers")
-pytest.importorskip("torch")
+pytest.importorskip("tokenizers")  # reflectkit[transformers]
+pytest.importorskip("transformers")  # reflectkit[transformers]
+pytest.importorskip("torch")  # reflectkit[transformers]
 
 from reflectkit.backends._hf.ask import ask
 from reflectkit.backends._hf.text import Detokenizer, Text

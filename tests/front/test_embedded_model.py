@@ -6,7 +6,7 @@ import pytest
 
 from reflectkit import Client, ConfigurationError, SyncClient
 
-pytest.importorskip("xllamacpp")
+pytest.importorskip("xllamacpp")  # reflectkit[local]
 
 QUESTION = "What is (2 + 2) * 7?"
 

@@ -89,7 +89,7 @@ def test_only_missing_arms_are_run(load: Any) -> None:
 
 
 async def test_one_item_through_all_arms(load: Any) -> None:
-    pytest.importorskip("xllamacpp")
+    pytest.importorskip("xllamacpp")  # reflectkit[local]
     policies = load("policies")
     from reflectkit.backends.nano import NanoBackend
 

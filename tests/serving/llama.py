@@ -38,7 +38,7 @@ OPTIONS: Mapping[str, Callable[[Any, str], None]] = {
 #: what cannot be had here: the weights, a card, a port that is surely free
 ELSEWHERE = {"--model", "-ngl", "--port"}
 
-xllamacpp = pytest.importorskip("xllamacpp")
+xllamacpp = pytest.importorskip("xllamacpp")  # reflectkit[local]
 
 
 def reasoning(name: str) -> Any:

@@ -14,9 +14,9 @@ from recipes import SERVING
 
 pytestmark = pytest.mark.checkout
 
-yaml = pytest.importorskip("yaml")
-jsonschema = pytest.importorskip("jsonschema")
-kubernetes_validate = pytest.importorskip("kubernetes_validate")
+yaml = pytest.importorskip("yaml")  # the recipes group
+jsonschema = pytest.importorskip("jsonschema")  # the recipes group
+kubernetes_validate = pytest.importorskip("kubernetes_validate")  # the recipes group
 
 COMPOSE = sorted((SERVING / "compose").glob("*.yaml"))
 OBJECTS = sorted((SERVING / "kubernetes").glob("*.yaml"))
@@ -33,7 +33,7 @@ def read(name: str) -> Any:
 
 def faults(compose: Any) -> list[str]:
     """What the compose specification has against it."""
-    pytest.importorskip("check_jsonschema")
+    pytest.importorskip("check_jsonschema")  # the recipes group
     package = resources.files("check_jsonschema.builtin_schemas")
     schema = json.loads((package / "vendor" / "compose-spec.json").read_text("utf-8"))
     return [
@@ -179,7 +179,7 @@ def test_servers_and_clients_agree(name: str) -> None:
 
 
 def test_llama_cpp_and_its_client_agree() -> None:
-    llama = pytest.importorskip("llama")
+    llama = pytest.importorskip("llama")  # it needs reflectkit[local]
     options = dict(llama.command((SERVING / "llama.cpp" / "serve.sh").read_text("utf-8")))
     assert f"http://{llama.usual(options['--host'])}:{options['--port']}/v1" == LLAMA_CPP
 

@@ -8,7 +8,7 @@ import pytest
 
 from recipes import LAYOUT, SERVING, TURNS, written
 
-sandbox = pytest.importorskip("jinja2.sandbox")
+sandbox = pytest.importorskip("jinja2.sandbox")  # the recipes group
 
 BEGIN = "<|begin_of_text|>"
 SOURCE = (SERVING / "reflection.jinja").read_text("utf-8")

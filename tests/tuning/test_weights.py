@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("xllamacpp")
+pytest.importorskip("xllamacpp")  # reflectkit[local]
 
 import prompts
 from engine import Engine
