@@ -5,7 +5,9 @@ Importing this package loads nothing else: every public name is fetched when it 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from ._late import late
 
 if TYPE_CHECKING:
     from . import backends, comparison, correction, ledgers, protocol, testing, verify
@@ -174,18 +176,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "testing": ("testing",),
     "verify": ("verify",),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    module = import_module(f"{__name__}.{_HOME[name]}")
-    value = module if name == _HOME[name] else getattr(module, name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # type checkers know these names, and find others wrong
+    __getattr__ = late(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

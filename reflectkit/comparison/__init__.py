@@ -5,8 +5,9 @@ Importing this package loads none of it: each name is fetched when it is first u
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from .._late import late
 
 if TYPE_CHECKING:
     from . import grading, meters, problems, report, stats
@@ -61,16 +62,9 @@ _HOMES: Final[dict[str, tuple[str, ...]]] = {
     "stats": ("stats",),
     "store": ("Store", "read_records"),
 }
-_HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_HOME[name]}")
-    value = module if name == _HOME[name] else getattr(module, name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # type checkers know these names, and find others wrong
+    __getattr__ = late(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -6,8 +6,9 @@ loads none of them: each name is fetched when it is first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from .._late import late
 
 if TYPE_CHECKING:
     from . import stop, trace
@@ -68,11 +69,6 @@ _HOMES: Final = {
     "stop": ("stop",),
     "trace": ("trace",),
 }
-_HOME: Final = {name: module for module, names in _HOMES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = import_module(f"{__name__}.{_HOME[name]}")
-    return module if name == _HOME[name] else getattr(module, name)
+if not TYPE_CHECKING:  # type checkers know these names, and find others wrong
+    __getattr__ = late(__name__, _HOMES)

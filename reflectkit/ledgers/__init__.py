@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from .._late import late
 
 if TYPE_CHECKING:
     from .address import open_ledger
@@ -37,14 +39,6 @@ _HOMES = {
     "shared": ("SharedLedger",),
     "sqlite": ("SQLiteLedger",),
 }
-_HOME = {name: module for module, names in _HOMES.items() for name in names}
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # type checkers know these names, and find others wrong
+    __getattr__ = late(__name__, _HOMES)

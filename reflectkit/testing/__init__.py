@@ -5,9 +5,9 @@ No test framework is needed to import any of it; what needs an event loop is loa
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
+from .._late import late
 from .chunkings import chunkings
 from .scripted import Script, ScriptedBackend, Step
 
@@ -35,22 +35,12 @@ __all__ = [
     "refusal",
 ]
 
-_LATE: Final = {
-    "BackendSuite": "suite",
-    "LoopbackServer": "loopback",
-    "Received": "loopback",
-    "Recorder": "replay",
-    "ReplayBackend": "replay",
-    "Served": "loopback",
-    "anthropic_chat": "wires",
-    "chat": "loopback",
-    "ollama_chat": "wires",
-    "page": "loopback",
-    "refusal": "loopback",
+_HOMES: Final = {
+    "loopback": ("LoopbackServer", "Received", "Served", "chat", "page", "refusal"),
+    "replay": ("Recorder", "ReplayBackend"),
+    "suite": ("BackendSuite",),
+    "wires": ("anthropic_chat", "ollama_chat"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_LATE[name]}", __name__), name)
+if not TYPE_CHECKING:  # type checkers know these names, and find others wrong
+    __getattr__ = late(__name__, _HOMES)

@@ -5,8 +5,9 @@ Importing this package loads none of them: each name is fetched when it is first
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from .._late import late
 
 if TYPE_CHECKING:
     from .agree import Agrees, Group, tally, values_equal
@@ -57,46 +58,25 @@ __all__ = [
     "values_equal",
 ]
 
-_LATE: Final = {
-    "Agrees": "agree",
-    "Group": "agree",
-    "Guards": "code",
-    "IFEval": "ifeval",
-    "INSTRUCTIONS": "ifeval",
-    "Judge": "judge",
-    "Judgement": "callables",
-    "MathEqual": "math",
-    "RunsTests": "code",
-    "checks_for": "ifeval",
-    "close_workers": "math",
-    "Length": "words",
-    "LetterCount": "words",
-    "Matches": "regex",
-    "Number": "numeric",
-    "Numeric": "numeric",
-    "Partial": "partial",
-    "PartialJSON": "partial",
-    "Schema": "schema",
-    "Statement": "steps",
-    "Steps": "steps",
-    "Verifier": "callables",
-    "WellFormed": "protocol",
-    "named": "callables",
-    "read_number": "numeric",
-    "run": "running",
-    "runnable": "callables",
-    "statements": "steps",
-    "tally": "agree",
-    "values_equal": "agree",
+_HOMES: Final = {
+    "agree": ("Agrees", "Group", "tally", "values_equal"),
+    "callables": ("Judgement", "Verifier", "named", "runnable"),
+    "code": ("Guards", "RunsTests"),
+    "ifeval": ("IFEval", "INSTRUCTIONS", "checks_for"),
+    "judge": ("Judge",),
+    "math": ("MathEqual", "close_workers"),
+    "numeric": ("Number", "Numeric", "read_number"),
+    "partial": ("Partial", "PartialJSON"),
+    "protocol": ("WellFormed",),
+    "regex": ("Matches",),
+    "running": ("run",),
+    "schema": ("Schema",),
+    "steps": ("Statement", "Steps", "statements"),
+    "words": ("Length", "LetterCount"),
 }
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f".{_LATE[name]}", __name__), name)
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # type checkers know these names, and find others wrong
+    __getattr__ = late(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

@@ -24,7 +24,7 @@ class Floor:
 
 
 FLOORS = (
-    Floor("ground", ("errors", "messages", "events", "reply"), pure=True),
+    Floor("ground", ("_late", "errors", "messages", "events", "reply"), pure=True),
     Floor(
         "machines",
         (

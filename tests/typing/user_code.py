@@ -24,6 +24,7 @@ async def ask() -> None:
         await client.ask(7)  # type: ignore[arg-type]  # wrong on purpose
         await client.ask("hi", show="everything")  # type: ignore[arg-type]  # wrong on purpose
         await client.ask("hi", tempature=0.7)  # type: ignore[call-arg]  # wrong on purpose
+        reflectkit.Cliant  # type: ignore[attr-defined]  # noqa: B018  # wrong on purpose
         reply.outptu  # type: ignore[attr-defined]  # noqa: B018  # wrong on purpose
 
 
