@@ -6,21 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from reflectkit.testing.markov import chain, write_chain
-
-WORDS = (" two", " plus", " is", " four", "loop")
-#: the answer to every prompt
-ANSWER = "<thinking> two plus<reflection> is</reflection></thinking><output> four</output>"
-TABLE = {
-    **chain("\n\n", "<thinking>", " two", " plus", "<reflection>", " is", "</reflection>"),
-    **chain("</reflection>", "</thinking>", "<output>", " four", "</output>", "<|eot_id|>"),
-    # a prefix that ends in one of these goes its own way
-    "loop": {"loop": 1.0},
-    "a": {"b": 3.0, "c": 1.0},
-    **chain("b", "a"),
-    **chain("c", "a"),
-    **chain("u", "Ã", "©", "<|eot_id|>"),
-}
+from asking import TABLE, WORDS
+from reflectkit.testing.markov import write_chain
 
 
 @pytest.fixture(scope="session")

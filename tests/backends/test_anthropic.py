@@ -9,38 +9,17 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from asking import ASK, ask, failed
 from reflectkit import Client
 from reflectkit.backends.anthropic import AnthropicBackend
-from reflectkit.errors import (
-    BackendError,
-    BackendStatus,
-    BackendWireError,
-    ConfigurationError,
-    MissingCapability,
-)
-from reflectkit.messages import Chunk, Message, Request, ToolCall
+from reflectkit.errors import BackendStatus, BackendWireError, ConfigurationError, MissingCapability
+from reflectkit.messages import Message, Request, ToolCall
 from reflectkit.protocol import as_message
 from reflectkit.testing import BackendSuite, LoopbackServer, Served, anthropic_chat, refusal
 
-ASK = Request(messages=(Message("user", "hi"),))
 KEY = "sk-ant-0123456789"
 CALL = {"type": "tool_use", "id": "tu_1", "name": "add", "input": {"a": 2, "b": [3, None]}}
 REDACTED = {"type": "redacted_thinking", "data": "ZW5jcnlwdGVk"}
-
-
-async def ask(backend: AnthropicBackend, request: Request = ASK) -> list[Chunk]:
-    return [chunk async for chunk in backend.stream(request)]
-
-
-async def failed(backend: AnthropicBackend) -> tuple[str, BackendError]:
-    """The text that arrived, and the error after it."""
-    text = ""
-    try:
-        async for chunk in backend.stream(ASK):
-            text += chunk.text
-    except BackendError as error:
-        return text, error
-    raise AssertionError("no error came")
 
 
 class TestSuite(BackendSuite):

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from asking import ASK
 from reflectkit.backends._secrets import Address, Secrets
 from reflectkit.backends.openai import OpenAIBackend, Retries, Timeouts
 from reflectkit.errors import (
@@ -24,7 +25,6 @@ from reflectkit.errors import (
 from reflectkit.messages import Chunk, Message, Request
 from reflectkit.testing import LoopbackServer, Received, Served, chat, page, refusal
 
-ASK = Request(messages=(Message("user", "hi"),))
 KEY = "sk-0123456789abcdef"
 INVALID = b'data: {"choices": [{"delta"\n\n'
 REPORTED = b'data: {"error": {"message": "out of memory", "code": 500}}\n\n'

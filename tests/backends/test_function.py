@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 
+from asking import ASK
 from reflectkit.backends.base import Capabilities
 from reflectkit.backends.function import FunctionBackend
 from reflectkit.errors import BackendError, BackendTimeout, ConfigurationError, MissingCapability
-from reflectkit.messages import Chunk, Message, Request, Usage
+from reflectkit.messages import Chunk, Request, Usage
 from reflectkit.testing import BackendSuite
-
-ASK = Request(messages=(Message("user", "hi"),))
 
 
 async def words(request: Request) -> AsyncIterator[str]:

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from asking import ASK
 from reflectkit.backends._hf.ask import Sampling, ask, sampling
 from reflectkit.errors import ConfigurationError, MissingCapability, ReflectKitError
 from reflectkit.messages import Message, ReasoningBudget, Request, ToolCall
 from reflectkit.models.profile import KEEP_TAGS
 
-ASK = Request(messages=(Message("user", "hi"),))
 IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
 
 

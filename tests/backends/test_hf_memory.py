@@ -8,17 +8,10 @@ from typing import Any
 
 import pytest
 
+from drawn import REFLECTION_70B
 from reflectkit.backends.transformers import memory
 from reflectkit.errors import ConfigurationError
 
-REFLECTION_70B = {
-    "hidden_size": 8192,
-    "intermediate_size": 28672,
-    "num_hidden_layers": 80,
-    "num_attention_heads": 64,
-    "num_key_value_heads": 8,
-    "vocab_size": 128262,
-}
 LLAMA_8B = {
     **REFLECTION_70B,
     "hidden_size": 4096,

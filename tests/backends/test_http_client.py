@@ -8,21 +8,13 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from asking import ASK
 from reflectkit.backends.anthropic import AnthropicBackend
 from reflectkit.backends.ollama import OllamaBackend
 from reflectkit.backends.openai import OpenAIBackend, Timeouts
 from reflectkit.errors import BackendTimeout, BackendUnreachable, ConfigurationError
-from reflectkit.messages import Message, Request
-from reflectkit.testing import (
-    LoopbackServer,
-    Received,
-    Served,
-    anthropic_chat,
-    chat,
-    ollama_chat,
-)
+from reflectkit.testing import LoopbackServer, Received, Served, anthropic_chat, chat, ollama_chat
 
-ASK = Request(messages=(Message("user", "hi"),))
 KEY = "sk-0123456789abcdef"
 
 

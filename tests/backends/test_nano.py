@@ -10,23 +10,20 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
+from asking import ANSWER, ask, clock
+from asking import text_of as text
 from reflectkit.backends._llama import Engine
 from reflectkit.backends.nano import NanoBackend, embedded_models
-from reflectkit.errors import (
-    BackendStatus,
-    BackendWireError,
-    ConfigurationError,
-    MissingCapability,
-)
-from reflectkit.messages import Chunk, Message, Request, Usage
+from reflectkit.errors import BackendStatus, BackendWireError, ConfigurationError, MissingCapability
+from reflectkit.messages import Message, Request, Usage
 from reflectkit.testing import BackendSuite
 
-ANSWER = "<thinking> two plus<reflection> is</reflection></thinking><output> four</output>"
 ASK = Request(messages=(Message("user", "hi"),), temperature=0.0)
 
 
@@ -34,14 +31,6 @@ ASK = Request(messages=(Message("user", "hi"),), temperature=0.0)
 async def backend(markov: Path) -> AsyncIterator[NanoBackend]:
     async with NanoBackend(markov) as backend:
         yield backend
-
-
-async def ask(backend: NanoBackend, request: Request) -> list[Chunk]:
-    return [chunk async for chunk in backend.stream(request)]
-
-
-async def text(backend: NanoBackend, request: Request) -> str:
-    return "".join(c.text for c in await ask(backend, request))
 
 
 def engine_threads() -> list[threading.Thread]:
@@ -289,20 +278,10 @@ class TestConcurrency:
 
     async def test_the_loop_is_never_blocked(self, markov: Path) -> None:
         """A clock in the same loop keeps ticking while the model loads and four answers run."""
-        late: list[float] = []
-
-        async def clock() -> None:
-            while True:
-                began = time.perf_counter()
-                await asyncio.sleep(0.002)
-                late.append(time.perf_counter() - began)
-
-        ticking = asyncio.create_task(clock())
-        async with NanoBackend(markov) as backend:
+        async with clock() as ticks, NanoBackend(markov) as backend:
             request = replace(ASK, prefix="loop", max_tokens=400)
             await asyncio.gather(*(ask(backend, request) for _ in range(4)))
-        ticking.cancel()
-        assert sorted(late)[len(late) // 2] < 0.02
+        assert median(ticks) < 0.02
 
     async def test_a_reader_that_sleeps_gets_one_large_chunk(self, backend: NanoBackend) -> None:
         """What came in the meantime comes together: the loop is not woken for every token."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from asking import ENDINGS
 from reflectkit.backends._cpu import check_cpu, cpu_flags, parse_cpuinfo
 from reflectkit.errors import ConfigurationError
 
@@ -74,16 +75,7 @@ def test_importing_it_loads_no_engine() -> None:
     assert done.stdout.split() == ["False", "False"]
 
 
-@pytest.mark.parametrize(
-    "ending",
-    [
-        "",
-        "sys.exit(3)",
-        "raise KeyboardInterrupt",
-        "del backend; import gc; gc.collect()",
-        "threading.Thread(target=lambda: asyncio.run(ask(backend)), daemon=True).start()",
-    ],
-)
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_leaving_without_closing(endless: Path, ending: str) -> None:
     """A program that forgets everything, with an answer under way, still ends, and soon."""
     code = f"""

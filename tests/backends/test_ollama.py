@@ -9,33 +9,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from asking import ASK, ask, failed
 from reflectkit.backends.ollama import OllamaBackend
-from reflectkit.errors import (
-    BackendError,
-    BackendStatus,
-    BackendWireError,
-    ConfigurationError,
-    MissingCapability,
-)
-from reflectkit.messages import Chunk, Message, Request, ToolCall
+from reflectkit.errors import BackendStatus, BackendWireError, ConfigurationError, MissingCapability
+from reflectkit.messages import Message, Request, ToolCall
 from reflectkit.testing import BackendSuite, LoopbackServer, Served, ollama_chat
-
-ASK = Request(messages=(Message("user", "hi"),))
-
-
-async def ask(backend: OllamaBackend, request: Request = ASK) -> list[Chunk]:
-    return [chunk async for chunk in backend.stream(request)]
-
-
-async def failed(backend: OllamaBackend) -> tuple[str, BackendError]:
-    """The text that arrived, and the error after it."""
-    text = ""
-    try:
-        async for chunk in backend.stream(ASK):
-            text += chunk.text
-    except BackendError as error:
-        return text, error
-    raise AssertionError("no error came")
 
 
 class TestSuite(BackendSuite):

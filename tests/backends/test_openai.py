@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from reflectkit.backends.base import Backend, capabilities_of
+from asking import ASK, ask, text_of
+from reflectkit.backends.base import capabilities_of
 from reflectkit.backends.openai import OpenAIBackend, Retries, Timeouts
 from reflectkit.errors import (
     BackendStatus,
@@ -24,10 +25,8 @@ from reflectkit.errors import (
     ConfigurationError,
     MissingCapability,
 )
-from reflectkit.messages import Chunk, Message, Request
+from reflectkit.messages import Message, Request
 from reflectkit.testing import BackendSuite, LoopbackServer, Received, Served, chat, page, refusal
-
-ASK = Request(messages=(Message("user", "hi"),))
 
 
 class Naps:
@@ -42,14 +41,6 @@ class Naps:
 
 def napping(naps: Naps, times: int = 2) -> Retries:
     return Retries(times=times, draw=lambda: 1.0, sleep=naps)
-
-
-async def ask(backend: Backend, request: Request = ASK) -> list[Chunk]:
-    return [chunk async for chunk in backend.stream(request)]
-
-
-async def text_of(backend: Backend, request: Request = ASK) -> str:
-    return "".join(c.text for c in await ask(backend, request))
 
 
 class TestSuite(BackendSuite):

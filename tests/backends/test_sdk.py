@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from asking import ASK, ask
 from reflectkit import Client
 from reflectkit.backends.base import Backend
 from reflectkit.backends.sdk import SDKBackend, from_sdk
@@ -22,13 +23,12 @@ from reflectkit.errors import (
     ConfigurationError,
     MissingCapability,
 )
-from reflectkit.messages import Chunk, Message, Request
+from reflectkit.messages import Message, Request
 from reflectkit.testing import BackendSuite, LoopbackServer, Served, anthropic_chat, chat, page
 
 openai = pytest.importorskip("openai")  # the test group
 anthropic = pytest.importorskip("anthropic")  # the test group
 
-ASK = Request(messages=(Message("user", "hi"),))
 KEY = "sk-0123456789abcdef"
 
 
@@ -45,10 +45,6 @@ KINDS: dict[str, tuple[Callable[..., Served], Callable[..., Any], int]] = {
     "openai": (chat, open_openai, 2),
     "anthropic": (anthropic_chat, open_anthropic, 4),
 }
-
-
-async def ask(backend: SDKBackend, request: Request = ASK) -> list[Chunk]:
-    return [chunk async for chunk in backend.stream(request)]
 
 
 @pytest.mark.parametrize("kind", KINDS)

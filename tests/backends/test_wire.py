@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from asking import ASK
 from reflectkit.backends._wire import ChunkReader, body, read_error, read_finish, read_usage
 from reflectkit.messages import Chunk, Message, Request, ToolCall, Usage
-
-ASK = Request(messages=(Message("user", "hi"),))
 
 
 def delta(**fields: Any) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import anthropic
 import openai
 import pytest
 
+from asking import ASK, read
 from reflectkit.backends.anthropic import AnthropicBackend
 from reflectkit.backends.function import FunctionBackend
 from reflectkit.backends.ollama import OllamaBackend
@@ -26,7 +27,6 @@ from reflectkit.errors import (
     BackendUnreachable,
     BackendWireError,
 )
-from reflectkit.messages import Message, Request
 from reflectkit.testing import (
     LoopbackServer,
     Recorder,
@@ -38,7 +38,6 @@ from reflectkit.testing import (
     page,
 )
 
-ASK = Request(messages=(Message("user", "hi"),))
 KEY = "sk-0123456789abcdef"
 
 #: how an answer is written, what reads it, and the step before which "so" has been sent
@@ -109,22 +108,22 @@ FAULTS: dict[str, tuple[Make, type[BackendError] | None, bool]] = {
 }
 
 
+def limits_for(kind: type[BackendError] | None) -> Timeouts:
+    """Short ones where time is what runs out."""
+    seconds = 0.3 if kind is BackendTimeout else 20
+    return Timeouts(first=seconds, between=seconds)
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("wire", WIRES)
 async def test_a_fault_ends_in_an_answer_or_a_typed_error(wire: str, fault: str) -> None:
     write, connect, at = WIRES[wire]
     make, kind, arrived = FAULTS[fault]
-    slow = kind is BackendTimeout
-    limits = Timeouts(first=0.3 if slow else 20, between=0.3 if slow else 20)
+    limits = limits_for(kind)
     before = asyncio.all_tasks()
     async with LoopbackServer(make(write("so", "x"), at)) as server:
         async with connect(server, model="m", api_key=KEY, timeout=limits, retries=0) as backend:
-            text, error = "", None
-            try:
-                async for chunk in backend.stream(ASK):
-                    text += chunk.text
-            except BackendError as caught:
-                error = caught
+            text, error = await read(backend)
         await server.quiet(connections=True)
     assert type(error) is (kind or type(None))
     assert text == ("" if not arrived else "so" if error else "sox")
@@ -200,17 +199,11 @@ async def test_a_fault_below_ends_alike(name: str, fault: str) -> None:
     """A package reads some faults differently; what came is never lost, and nothing is left."""
     connect, write, at = STANDING[name]
     make, kind, _ = FAULTS[fault]
-    slow = kind is BackendTimeout
-    limits = Timeouts(first=0.3 if slow else 20, between=0.3 if slow else 20)
+    limits = limits_for(kind)
     before = asyncio.all_tasks()
     async with LoopbackServer(make(write("so", "x"), at)) as server:
         async with connect(server, limits) as backend:
-            text, error = "", None
-            try:
-                async for chunk in backend.stream(ASK):
-                    text += chunk.text
-            except BackendError as caught:
-                error = caught
+            text, error = await read(backend)
         await server.quiet(connections=True)
     assert text in ("", "so", "sox")
     assert text == "sox" or error is not None or (name, fault) in READ_OVER

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from asking import TABLE, WORDS
 from reflectkit.backends.nano import embedded_models
-from reflectkit.testing.markov import chain, write_chain
+from reflectkit.testing.markov import write_chain
 from servers import MODEL, Server, as_folder, free_port, running, serve_vllm
 
 if TYPE_CHECKING:
@@ -66,18 +67,6 @@ def vllm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 # --- models in this process; they skip where torch is absent
-
-WORDS = (" two", " plus", " is", " four", "loop")
-TABLE = {
-    **chain("\n\n", "<thinking>", " two", " plus", "<reflection>", " is", "</reflection>"),
-    **chain("</reflection>", "</thinking>", "<output>", " four", "</output>", "<|eot_id|>"),
-    # a prefix that ends in one of these goes its own way
-    "loop": {"loop": 1.0},
-    "a": {"b": 3.0, "c": 1.0},
-    **chain("b", "a"),
-    **chain("c", "a"),
-    **chain("u", "Ã", "©", "<|eot_id|>"),
-}
 
 
 def folder_of(gguf: Path, folder: Path) -> Path:

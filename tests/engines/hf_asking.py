@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 
-from reflectkit.messages import Chunk, Message, Request
+from reflectkit.messages import Message, Request
 from requests40 import QUESTIONS, REFLECT
 
 torch = pytest.importorskip("torch")  # reflectkit[transformers]
 pytest.importorskip("transformers")  # reflectkit[transformers]
 
-ANSWER = "<thinking> two plus<reflection> is</reflection></thinking><output> four</output>"
 ASK = Request(messages=(Message("user", "hi"),), temperature=0.0)
 LONG = replace(ASK, prefix="loop", max_tokens=2000)
 REASONED = Request(
@@ -30,14 +29,6 @@ REASONED = Request(
 )
 
 Pair = tuple[Any, Any]
-
-
-async def ask(backend: Any, request: Request) -> list[Chunk]:
-    return [chunk async for chunk in backend.stream(request)]
-
-
-async def text(backend: Any, request: Request) -> str:
-    return "".join(c.text for c in await ask(backend, request))
 
 
 def generated(model: Any, tokenizer: Any, request: Request, **given: Any) -> str:

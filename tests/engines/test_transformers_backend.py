@@ -13,7 +13,9 @@ import pytest
 import pytest_asyncio
 
 import reflectkit
-from hf_asking import ANSWER, ASK, LONG, REASONED, Pair, ask, generated, text, torch
+from asking import ANSWER, ask
+from asking import text_of as text
+from hf_asking import ASK, LONG, REASONED, Pair, generated, torch
 from reflectkit.backends.transformers import TransformersBackend
 from reflectkit.messages import ReasoningBudget, Usage
 from reflectkit.protocol import parse

@@ -9,11 +9,14 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import pytest
 
-from hf_asking import ANSWER, ASK, LONG, REASONED, Pair, ask, soon, text, threads
+from asking import ANSWER, ask, clock
+from asking import text_of as text
+from hf_asking import ASK, LONG, REASONED, Pair, soon, threads
 from reflectkit.backends.transformers import TransformersBackend
 from reflectkit.errors import BackendWireError, ConfigurationError
 from requests40 import REQUESTS
@@ -203,16 +206,6 @@ class TestClosing:
 
     async def test_the_loop_is_never_blocked(self, markov_folder: Path) -> None:
         """A clock in the same loop keeps ticking while the model loads and four answers run."""
-        late: list[float] = []
-
-        async def clock() -> None:
-            while True:
-                began = time.perf_counter()
-                await asyncio.sleep(0.002)
-                late.append(time.perf_counter() - began)
-
-        ticking = asyncio.create_task(clock())
-        async with TransformersBackend(markov_folder, threads=1) as backend:
+        async with clock() as ticks, TransformersBackend(markov_folder, threads=1) as backend:
             await asyncio.gather(*(ask(backend, replace(LONG, max_tokens=100)) for _ in range(4)))
-        ticking.cancel()
-        assert sorted(late)[len(late) // 2] < 0.05
+        assert median(ticks) < 0.05

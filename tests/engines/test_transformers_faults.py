@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from hf_asking import ANSWER, ASK, LONG, Faulty, Pair, ask, text, threads, torch
+from asking import ANSWER, ask
+from asking import text_of as text
+from hf_asking import ASK, LONG, Faulty, Pair, threads, torch
 from reflectkit.backends.transformers import TransformersBackend
 from reflectkit.errors import BackendError, BackendStatus, ConfigurationError, MissingCapability
 from reflectkit.messages import Message

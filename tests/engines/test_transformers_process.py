@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from asking import ENDINGS
+
 pytest.importorskip("torch")  # reflectkit[transformers]
 pytest.importorskip("transformers")  # reflectkit[transformers]
 
@@ -48,16 +50,7 @@ def ran(code: str, *paths: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    "ending",
-    [
-        "",
-        "sys.exit(3)",
-        "raise KeyboardInterrupt",
-        "del backend; import gc; gc.collect()",
-        "threading.Thread(target=lambda: asyncio.run(ask(backend, LOOP)), daemon=True).start()",
-    ],
-)
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_leaving_without_closing(markov_folder: Path, ending: str) -> None:
     """A program that forgets everything, with an answer under way, still ends, and soon."""
     code = f"""

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-from hf_asking import ANSWER, ASK, REASONED, Pair, ask, text, threads, torch
+from asking import ANSWER, ask
+from asking import text_of as text
+from hf_asking import ASK, REASONED, Pair, threads, torch
 from reflectkit.backends.transformers import TransformersBackend
 from reflectkit.errors import ConfigurationError
 from reflectkit.protocol import parse

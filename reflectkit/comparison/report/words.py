@@ -28,32 +28,27 @@ def clear(text: str) -> str:
 
 def percent(figure: Figure, digits: int = 1) -> str:
     """``93.2 [90.6, 95.1]``, in percent; a dash where it is not defined."""
-    if figure.value is None:
-        return "–"
-    said = f"{100 * figure.value:.{digits}f}"
-    if figure.low is None or figure.high is None:
-        return said
-    return f"{said} [{100 * figure.low:.{digits}f}, {100 * figure.high:.{digits}f}]"
+    return _told(figure, 100, f".{digits}f")
 
 
 def amount(figure: Figure, digits: int = 2) -> str:
     """``1.55 [1.19, 1.84]``."""
-    if figure.value is None:
-        return "–"
-    said = f"{figure.value:.{digits}f}"
-    if figure.low is None or figure.high is None:
-        return said
-    return f"{said} [{figure.low:.{digits}f}, {figure.high:.{digits}f}]"
+    return _told(figure, 1, f".{digits}f")
 
 
 def points(figure: Figure) -> str:
     """``+3.8 [+2.0, +5.9]``, in percentage points, of a figure."""
-    if figure.value is None:
-        return "–"
-    said = f"{100 * figure.value:+.1f}"
-    if figure.low is None or figure.high is None:
-        return said
-    return f"{said} [{100 * figure.low:+.1f}, {100 * figure.high:+.1f}]"
+    return _told(figure, 100, "+.1f")
+
+
+def _told(figure: Figure, scale: float, form: str) -> str:
+    value, low, high = (
+        None if v is None else format(scale * v, form)
+        for v in (figure.value, figure.low, figure.high)
+    )
+    if value is None or low is None or high is None:
+        return value or "–"
+    return f"{value} [{low}, {high}]"
 
 
 def number(value: float | None, digits: int = 2) -> str:
