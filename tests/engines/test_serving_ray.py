@@ -14,9 +14,8 @@ from pathlib import Path
 import pytest
 
 from clients import ray
-from recipes import SERVING, with_special_tags
+from recipes import SERVING, goes_on, with_special_tags
 from reflectkit import Client
-from reflectkit.messages import Message, Request
 from servers import VLLM_HERE, as_folder, free_port
 
 RAY = os.environ.get("REFLECTKIT_RAY_PYTHON", "")
@@ -65,13 +64,5 @@ async def test_the_tags_arrive(url: str) -> None:
 
 
 async def test_a_prefix_is_gone_on_from(url: str) -> None:
-    asked = Request(
-        messages=(Message("user", "What is (2 + 2) * 7?"),),
-        prefix="<thinking>\n2 + 2 = 5\n",
-        temperature=0.0,
-        max_tokens=200,
-    )
     async with ray(url) as backend:
-        text = "".join([chunk.text async for chunk in backend.stream(asked)])
-    assert text.startswith("<reflection>2 + 2 is 4, not 5.")
-    assert text.rstrip().endswith("</output>")
+        await goes_on(backend)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from clients import KEEP, vllm
-from recipes import SERVING, TURNS, with_special_tags, written
+from recipes import SERVING, TURNS, goes_on, with_special_tags, written
 from reflectkit import Client
 from reflectkit.backends.openai import OpenAIBackend
 from reflectkit.messages import Message, Request, Role
@@ -163,17 +163,8 @@ def asking(backend: OpenAIBackend) -> Client:
 
 
 async def test_a_prefix_is_gone_on_from(server: Server) -> None:
-    asked = Request(
-        messages=(Message("user", "What is (2 + 2) * 7?"),),
-        prefix="<thinking>\n2 + 2 = 5\n",
-        temperature=0.0,
-        max_tokens=200,
-        stop=("<|eot_id|>",),
-    )
     async with recipe(server) as backend:
-        text = "".join([chunk.text async for chunk in backend.stream(asked)])
-    assert text.startswith("<reflection>2 + 2 is 4, not 5.")
-    assert text.rstrip().endswith("</output>")
+        await goes_on(backend, "<|eot_id|>")
 
 
 @pytest.fixture(scope="module")

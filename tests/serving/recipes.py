@@ -5,7 +5,9 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
+from reflectkit.backends.base import Backend
 from reflectkit.backends.nano import embedded_models
+from reflectkit.messages import Message, Request
 from reflectkit.models import profile_for
 from reflectkit.models.gguf import read_header
 
@@ -55,3 +57,17 @@ def with_special_tags(folder: Path) -> Path:
             struct.pack_into("<i", data, start + 4 * at, 3)
     (folder / "special.gguf").write_bytes(data)
     return folder / "special.gguf"
+
+
+async def goes_on(backend: Backend, *stop: str) -> None:
+    """An answer that begins with a mistake is gone on with, and the mistake is found."""
+    asked = Request(
+        messages=(Message("user", "What is (2 + 2) * 7?"),),
+        prefix="<thinking>\n2 + 2 = 5\n",
+        temperature=0.0,
+        max_tokens=200,
+        stop=stop,
+    )
+    text = "".join([chunk.text async for chunk in backend.stream(asked)])
+    assert text.startswith("<reflection>2 + 2 is 4, not 5."), text
+    assert text.rstrip().endswith("</output>"), text

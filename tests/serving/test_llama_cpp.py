@@ -12,9 +12,8 @@ import pytest
 
 from clients import llama_cpp
 from llama import ELSEWHERE, OPTIONS, Llama, command, serve
-from recipes import SERVING, TURNS, with_special_tags, written
+from recipes import SERVING, TURNS, goes_on, with_special_tags, written
 from reflectkit import Client
-from reflectkit.messages import Message, Request
 
 SCRIPT = (SERVING / "llama.cpp" / "serve.sh").read_text("utf-8")
 
@@ -74,17 +73,8 @@ async def test_without_the_option_they_do_not(model: Path) -> None:
 
 
 async def test_a_prefix_is_gone_on_from(server: Llama) -> None:
-    asked = Request(
-        messages=(Message("user", "What is (2 + 2) * 7?"),),
-        prefix="<thinking>\n2 + 2 = 5\n",
-        temperature=0.0,
-        max_tokens=200,
-        stop=("<|eot_id|>",),
-    )
     async with llama_cpp(f"{server.root}/v1", server.key) as backend:
-        text = "".join([chunk.text async for chunk in backend.stream(asked)])
-    assert text.startswith("<reflection>2 + 2 is 4, not 5.")
-    assert text.rstrip().endswith("</output>")
+        await goes_on(backend, "<|eot_id|>")
 
 
 def test_the_script_of_the_client_asks_it(server: Llama) -> None:
