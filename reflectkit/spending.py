@@ -189,8 +189,20 @@ async def hold_all(
     for a policy or an answer without a bound; nothing is held then.
     """
     from .budget.budget import Budget
-    from .budget.ledger import Demand
     from .ledgers.hold import hold
+
+    demand = _whole_demand(spending, policy, request)
+    async with clock.within():
+        lease = await hold(spending.scopes, demand)
+    _log.reserved(spending.scopes, lease, demand)
+    own = Budget(total=demand.prompt + lease.completion, calls=demand.calls)
+    budgets = [(lease.bound_by or "reservation", own)]
+    return lease, replace(spending, bounds=spending.bounds.and_these(budgets), scopes=())
+
+
+def _whole_demand(spending: Spending, policy: Policy, request: Request) -> Demand:
+    """What all attempts of ``policy`` may take together."""
+    from .budget.ledger import Demand
 
     bound, usual = bound_of(policy, request), (request.max_tokens or 0) + _FEEDBACK
     bound = replace(bound, added=min(bound.added, usual))
@@ -203,23 +215,17 @@ async def hold_all(
             hint='Set max_tokens, and use a policy with bound(request); or reserve="attempt".',
         )
     # a cut answer takes a second request, which sees to its end
-    calls, answers = 2 * bound.attempts, bound.attempts * (request.max_tokens or 0)
+    answers = bound.attempts * (request.max_tokens or 0)
     tokens = 2 * tokens + bound.attempts * WRAP_UP
     rates = spending.rates
-    demand = Demand(
+    return Demand(
         prompt=tokens - answers,
         completion=answers,
         least=request.max_tokens or 1,
         price_prompt=rates.nano_prompt if rates else 0,
         price_completion=rates.nano_completion if rates else 0,
-        calls=calls,
+        calls=2 * bound.attempts,
     )
-    async with clock.within():
-        lease = await hold(spending.scopes, demand)
-    _log.reserved(spending.scopes, lease, demand)
-    own = Budget(total=demand.prompt + lease.completion, calls=calls)
-    budgets = [(lease.bound_by or "reservation", own)]
-    return lease, replace(spending, bounds=spending.bounds.and_these(budgets), scopes=())
 
 
 class Books:

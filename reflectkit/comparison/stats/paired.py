@@ -64,16 +64,7 @@ def paired(
     Raises ``ConfigurationError`` for arms of different length, without a problem, or with more or
     fewer clusters than problems.
     """
-    if clusters is not None and len(clusters) != len(first):
-        raise ConfigurationError(
-            f"There are {len(first)} problems and {len(clusters)} clusters.",
-            hint="Pass the cluster of each problem, in the same order.",
-        )
-    if len(first) != len(second) or not first:
-        raise ConfigurationError(
-            f"{len(first)} problems cannot be paired with {len(second)}.",
-            hint="Pass the answers of both arms to the same problems, one at least.",
-        )
+    _check(len(first), len(second), len(first) if clusters is None else len(clusters))
     a, b = [_mean(x) for x in first], [_mean(x) for x in second]
     each = [y - x for x, y in zip(a, b, strict=True)]
     keys = list(range(len(each))) if clusters is None else list(clusters)
@@ -100,6 +91,19 @@ def paired(
         clusters=len(set(keys)),
         method=method,
     )
+
+
+def _check(first: int, second: int, clusters: int) -> None:
+    if clusters != first:
+        raise ConfigurationError(
+            f"There are {first} problems and {clusters} clusters.",
+            hint="Pass the cluster of each problem, in the same order.",
+        )
+    if first != second or not first:
+        raise ConfigurationError(
+            f"{first} problems cannot be paired with {second}.",
+            hint="Pass the answers of both arms to the same problems, one at least.",
+        )
 
 
 def _mean(values: Sequence[bool]) -> float:
