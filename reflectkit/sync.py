@@ -1,25 +1,17 @@
-"""The client for code without ``async``: a thin portal, so that there is one loop and one client.
-
-A thread of its own runs an event loop; every call is a task in it. That works in any thread, one
-with a running event loop (a notebook's) included, which it blocks like any other function.
-"""
+"""The client for code without ``async``: the same client behind a portal, and not a twin of it."""
 
 from __future__ import annotations
 
-import asyncio
-import os
-import threading
 import weakref
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .backends._secrets import hidden
 from .client import Client, Preview
-from .errors import ConfigurationError, ReflectKitError
+from .errors import ConfigurationError
 from .messages import Usage
+from .portal import Held, Portal
 from .reply import Attempt, Reply, Transcript
 from .stream import ReplyStream
 
@@ -33,150 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SyncClient", "SyncReplyStream"]
 
-A = TypeVar("A")
-S = TypeVar("S")
 T = TypeVar("T")
-_Step = Callable[[ReplyStream], Coroutine[Any, Any, T]]
-
-
-class _Job(Generic[T]):
-    """A task in another thread's loop, and its result here."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> None:
-        self._loop = loop
-        self._work = work
-        self._task: asyncio.Task[T] | None = None
-        self._done: Future[T] = Future()
-        loop.call_soon_threadsafe(self._begin)
-
-    def result(self) -> T:
-        """Wait for it; an interrupt here cancels it there, and waits for its clean-up."""
-        return self.either(self._done)
-
-    def either(self, done: Future[S]) -> S:
-        """The result of ``done``, which the task sets; if the task ends before, an error."""
-        try:
-            futures: list[Future[Any]] = [done, self._done]
-            wait(futures, return_when=FIRST_COMPLETED)
-        except BaseException:  # an interrupt
-            self.cancel()
-            raise
-        try:
-            if not done.done():
-                self._done.result()  # raises what ended the task
-                raise _cancelled()
-            return done.result()
-        except CancelledError:
-            raise _cancelled() from None
-
-    def post(self, call: Callable[[A], object], argument: A) -> None:
-        """Have ``call`` made in the loop."""
-        with suppress(RuntimeError):  # the loop is closed, and the task is over
-            self._loop.call_soon_threadsafe(call, argument)
-
-    def cancel(self) -> None:
-        """Cancel the task and wait until it is over."""
-        with suppress(RuntimeError):  # the loop is closed: so is the task
-            self._loop.call_soon_threadsafe(self._cancel)
-            wait([self._done])
-
-    def _begin(self) -> None:
-        self._task = self._loop.create_task(self._work)
-        self._task.add_done_callback(self._report)
-
-    def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    def _report(self, task: asyncio.Task[T]) -> None:
-        if task.cancelled():
-            self._done.cancel()
-            self._done.set_running_or_notify_cancel()  # wakes those who wait
-        elif (error := task.exception()) is not None:
-            self._done.set_exception(error)
-        else:
-            self._done.set_result(task.result())
-
-
-def _cancelled() -> ReflectKitError:
-    return ReflectKitError(
-        "The call was cancelled before it was complete.",
-        hint="It was interrupted, or its client was closed.",
-    )
-
-
-class _Portal:
-    """An event loop in a thread of its own, started at the first call."""
-
-    def __init__(self) -> None:
-        self._process = 0
-        self._stopped = False
-        self._lock = threading.Lock()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: threading.Thread | None = None
-
-    def start(self, work: Coroutine[Any, Any, T]) -> _Job[T]:
-        """Begin ``work`` in the loop."""
-        try:
-            return _Job(self._running(), work)
-        except BaseException:
-            work.close()
-            raise
-
-    def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Do ``work`` in the loop and wait for it."""
-        return self.start(work).result()
-
-    def stop(self) -> None:
-        """Cancel what is under way, end the loop and its thread. Can be called twice."""
-        if self.over:
-            return
-        with self._lock:
-            self._stopped = True
-            loop, self._loop = self._loop, None
-            thread, self._thread = self._thread, None
-        if loop is not None and thread is not None:
-            loop.call_soon_threadsafe(loop.stop)
-            if thread is not threading.current_thread():
-                thread.join()
-
-    @property
-    def over(self) -> bool:
-        """Nothing runs here, and nothing will: it was stopped, or is another process's."""
-        return self._stopped or self._forked
-
-    @property
-    def _forked(self) -> bool:
-        return self._loop is not None and os.getpid() != self._process
-
-    def _running(self) -> asyncio.AbstractEventLoop:
-        if self._forked:
-            raise ConfigurationError(
-                "This SyncClient was used before the process was forked.",
-                hint="Threads do not survive a fork: make a new SyncClient in the child.",
-            )
-        with self._lock:
-            if self._stopped:
-                raise ConfigurationError("The client is closed.", hint="Make a new one.")
-            if self._loop is None:
-                self._process = os.getpid()
-                self._loop = asyncio.new_event_loop()
-                self._thread = threading.Thread(
-                    target=_serve, args=(self._loop,), name="reflectkit", daemon=True
-                )
-                self._thread.start()
-            elif self._thread is threading.current_thread():
-                raise ConfigurationError(
-                    "SyncClient was called inside its own loop.",
-                    hint="Use Client in code that the client itself runs.",
-                )
-            return self._loop
-
-
-def _serve(loop: asyncio.AbstractEventLoop) -> None:
-    # At its end the runner cancels the tasks that are left and closes the loop.
-    with asyncio.Runner(loop_factory=lambda: loop) as runner:
-        runner.get_loop().run_forever()
 
 
 class SyncClient:
@@ -195,7 +44,7 @@ class SyncClient:
         if "api_key" in settings:
             settings["api_key"] = hidden(settings["api_key"])
         self._client = Client(backend_or_base_url, **settings)
-        self._portal = _Portal()
+        self._portal = Portal("SyncClient")
         self._borrowed = False
         weakref.finalize(self, self._portal.stop)
 
@@ -247,14 +96,13 @@ class SyncReplyStream:
     All steps of a stream are taken by one task, which closes it too.
     """
 
-    def __init__(self, portal: _Portal, stream: ReplyStream) -> None:
+    def __init__(self, portal: Portal, stream: ReplyStream) -> None:
         self._portal = portal
         self._stream = stream
-        self._steps: asyncio.Queue[tuple[_Step[Any], Future[Any]]] = asyncio.Queue()
-        self._job: _Job[None] | None = None
+        self._held: Held[ReplyStream] | None = None
 
     def __enter__(self) -> SyncReplyStream:
-        self._job = self._portal.start(self._work())
+        self._held = self._portal.hold(self._stream)
         return self
 
     def __exit__(
@@ -263,9 +111,9 @@ class SyncReplyStream:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        job, self._job = self._job, None
-        if job is not None:
-            job.cancel()
+        held, self._held = self._held, None
+        if held is not None:
+            held.close()
 
     def __iter__(self) -> Iterator[Event]:
         return self
@@ -322,23 +170,12 @@ class SyncReplyStream:
         while (piece := self._take(step)) is not None:
             yield piece
 
-    def _take(self, step: _Step[T]) -> T:
-        if self._job is None:
+    def _take(self, step: Callable[[ReplyStream], Awaitable[T]]) -> T:
+        if self._held is None:
             raise ConfigurationError(
                 "The stream is not open.", hint="Write: with client.stream(...) as stream."
             )
-        done: Future[T] = Future()
-        self._job.post(self._steps.put_nowait, (step, done))
-        return self._job.either(done)
-
-    async def _work(self) -> None:
-        async with self._stream as stream:
-            while True:
-                step, done = await self._steps.get()
-                try:
-                    done.set_result(await step(stream))
-                except Exception as error:  # noqa: BLE001 - it is raised where the step was asked for
-                    done.set_exception(error)
+        return self._held.take(step)
 
 
 async def _next_event(stream: ReplyStream) -> Event | None:

@@ -54,6 +54,7 @@ FLOORS = (
             "engine",
             "stream",
             "client",
+            "portal",
             "sync",
         ),
     ),

@@ -1,7 +1,7 @@
-"""One event loop in a thread of its own, for LangChain's synchronous methods.
+"""Async work for LangChain's synchronous methods: all models share one portal.
 
-All models share it. It works where a loop is running already (a notebook), which it blocks like
-any other function. What runs there sees the caller's context variables.
+With ``run_here`` the caller's thread is not idle while it waits: LangGraph's handlers belong to the
+thread and the context that they were handed out in, and are called there.
 """
 
 from __future__ import annotations
@@ -9,138 +9,105 @@ from __future__ import annotations
 import asyncio
 import atexit
 import os
-import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import aclosing
+from queue import SimpleQueue
 from typing import Any, Final, Generic, TypeVar, cast
 
-__all__ = ["call", "iterate", "loop"]
+from reflectkit.portal import Portal
 
+__all__ = ["Here", "call", "iterate", "run_here"]
+
+R = TypeVar("R")
 T = TypeVar("T")
-S = TypeVar("S")
+
 _END: Final = object()
+_OWNER: Final = "model"
+_portal = Portal(_OWNER)
 
 
-class _Thread:
-    """The loop and its thread; a forked child makes its own."""
-
-    def __init__(self) -> None:
-        self.process = os.getpid()
-        self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self._serve, name="langchain-reflectkit", daemon=True)
-        self.thread.start()
-
-    def _serve(self) -> None:
-        # At its end the runner cancels the tasks that are left and closes the loop.
-        with asyncio.Runner(loop_factory=lambda: self.loop) as runner:
-            runner.get_loop().run_forever()
-
-    def stop(self) -> None:
-        if self.process == os.getpid() and self.thread.is_alive():
-            self.loop.call_soon_threadsafe(self.loop.stop)
-            self.thread.join()
+def _anew() -> None:
+    global _portal
+    _portal = Portal(_OWNER)
 
 
-_lock = threading.Lock()
-_thread: _Thread | None = None
-
-
-def loop() -> asyncio.AbstractEventLoop:
-    """The loop, started at its first use. Raises ``ConfigurationError`` inside itself."""
-    global _thread
-    with _lock:
-        if _thread is None or _thread.process != os.getpid():
-            _thread = _Thread()
-            atexit.register(_thread.stop)
-    if _thread.thread is threading.current_thread():
-        from reflectkit import ConfigurationError
-
-        raise ConfigurationError(
-            "A synchronous method was called in code that the model itself runs.",
-            hint="Use ainvoke or astream there.",
-        )
-    return _thread.loop
-
-
-class _Job(Generic[T]):
-    """A task in the loop, and its result here."""
-
-    def __init__(self, work: Coroutine[Any, Any, T]) -> None:
-        try:
-            self.loop = loop()
-        except BaseException:
-            work.close()
-            raise
-        self.done: Future[T] = Future()
-        self._work = work
-        self._task: asyncio.Task[T] | None = None
-        self.loop.call_soon_threadsafe(self._begin)
-
-    def wait(self, found: Future[S]) -> S:
-        """The result of ``found``, which the task sets or is. An interrupt here cancels it."""
-        futures: set[Future[Any]] = {found, self.done}
-        try:
-            wait(futures, return_when=FIRST_COMPLETED)
-        except BaseException:
-            self.cancel()
-            raise
-        if not found.done():
-            self.done.result()  # raises what ended the task
-            raise CancelledError
-        return found.result()
-
-    def cancel(self) -> None:
-        """Cancel the task and wait until it is over."""
-        with suppress(RuntimeError):  # the loop is closed: so is the task
-            self.loop.call_soon_threadsafe(self._cancel)
-            wait([self.done])
-
-    def _begin(self) -> None:
-        self._task = self.loop.create_task(self._work)
-        self._task.add_done_callback(self._report)
-
-    def _cancel(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    def _report(self, task: asyncio.Task[T]) -> None:
-        if task.cancelled():
-            self.done.cancel()
-            self.done.set_running_or_notify_cancel()  # wakes those who wait
-        elif (error := task.exception()) is not None:
-            self.done.set_exception(error)
-        else:
-            self.done.set_result(task.result())
+atexit.register(lambda: _portal.stop())
+if hasattr(os, "register_at_fork"):  # not on Windows, where nothing forks
+    os.register_at_fork(after_in_child=_anew)
 
 
 def call(work: Coroutine[Any, Any, T]) -> T:
     """Do ``work`` in the loop and wait for it."""
-    job = _Job(work)
-    return job.wait(job.done)
+    return _portal.call(work)
 
 
 def iterate(items: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
-    """What ``items()`` yields, each when it is asked for. One task in the loop takes all steps;
-    leaving early closes the generator there, and waits for that."""
-    steps: asyncio.Queue[Future[Any]] = asyncio.Queue()
-
-    async def work() -> None:
-        async with aclosing(cast("Any", items())) as found:
-            while True:
-                step = await steps.get()
-                try:
-                    step.set_result(await anext(found, _END))
-                except Exception as error:  # noqa: BLE001 - raised where the step was asked for
-                    step.set_exception(error)
-
-    job = _Job(work())
+    """What ``items()`` yields, each when it is asked for; leaving early closes the generator in its
+    loop, and waits for that."""
+    held = _portal.hold(aclosing(cast("AsyncGenerator[T, None]", items())))
     try:
-        while True:
-            step: Future[Any] = Future()
-            job.loop.call_soon_threadsafe(steps.put_nowait, step)
-            if (item := job.wait(step)) is _END:
-                return
+        while (item := held.take(_next)) is not _END:
             yield item
     finally:
+        held.close()
+
+
+async def _next(items: AsyncIterator[Any]) -> Any:
+    return await anext(items, _END)
+
+
+class Here(Generic[R]):
+    """Where the caller is: ``await here.call(function)`` runs it there."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[tuple[Callable[[], R], asyncio.Future[R]] | None] = SimpleQueue()
+
+    async def call(self, function: Callable[[], R]) -> R:
+        """The result of ``function``, called in the caller's thread."""
+        done: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        self._asked.put((function, done))
+        return await done
+
+    def serve(self) -> None:
+        """Call what is asked for, until the work is over."""
+        while (asked := self._asked.get()) is not None:
+            _serve(*asked)
+
+    def leave(self, _: object) -> None:
+        """The work is over: nothing more will be asked for."""
+        self._asked.put(None)
+
+
+def run_here(work: Callable[[Here[Any]], Coroutine[Any, Any, T]]) -> T:
+    """Run ``work(here)`` to its end. An interrupt cancels it, and waits for its clean-up."""
+    here: Here[Any] = Here()
+    job = _portal.start(work(here))
+    job.done.add_done_callback(here.leave)
+    try:
+        here.serve()
+    except BaseException:  # an interrupt, or what ends a thread
         job.cancel()
+        raise
+    return job.result()
+
+
+def _serve(function: Callable[[], R], done: asyncio.Future[R]) -> None:
+    loop = done.get_loop()
+    try:
+        result = function()
+    except Exception as error:  # noqa: BLE001 - it is raised where the result is awaited
+        loop.call_soon_threadsafe(_fail, done, error)
+    else:
+        loop.call_soon_threadsafe(_settle, done, result)
+
+
+def _settle(done: asyncio.Future[R], result: R) -> None:
+    if not done.done():
+        done.set_result(result)
+
+
+def _fail(done: asyncio.Future[Any], error: Exception) -> None:
+    if not done.done():
+        # a future takes no StopIteration
+        wrapped = isinstance(error, StopIteration)
+        done.set_exception(RuntimeError("StopIteration") if wrapped else error)

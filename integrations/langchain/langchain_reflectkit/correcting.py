@@ -18,7 +18,6 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
 from reflectkit import Client, ConfigurationError, Message, Reply, VerificationFailed
 
 from . import _sync
-from ._here import run_here
 from ._pieces import PROVIDER
 from ._records import as_turn, record_of
 from ._turns import as_call
@@ -85,7 +84,7 @@ class SelfCorrecting(Runnable[Any, Any]):
 
         def call(given: Any, config: RunnableConfig) -> Any:
             turns = _turns(self._prompt.invoke(given, config) if self._prompt else given)
-            return run_here(lambda _: self._asked(turns, kwargs))
+            return _sync.call(self._asked(turns, kwargs))
 
         return self._call_with_config(cast("Any", call), input, config)
 

@@ -22,8 +22,8 @@ from reflectkit.ledgers.hold import Lease, hold
 
 from .._counting import is_cached, usage_of
 from .._errors_of_budget import TokenBudgetExceeded
-from .._here import run_here
 from .._records import answer_in
+from .._sync import call, run_here
 from .._wrapped import field_of, models_in, name_of, with_fields
 from . import _wrapup
 from ._room import Plan, room_of
@@ -150,7 +150,7 @@ class TokenBudgetMiddleware(AgentMiddleware[TokenBudgetState, Any, Any]):
 
     def after_agent(self, state: TokenBudgetState, runtime: Any) -> None:
         """See ``aafter_agent``."""
-        run_here(lambda _: self.aafter_agent(state, runtime))
+        call(self.aafter_agent(state, runtime))
 
     # --- one call
 

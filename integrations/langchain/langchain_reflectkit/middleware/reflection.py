@@ -31,9 +31,9 @@ from reflectkit.backends.function import FunctionBackend
 from reflectkit.correction import Policy
 
 from .._counting import Counting
-from .._here import run_here
 from .._pieces import Pieces
 from .._records import answer_in, as_turn, record_of
+from .._sync import run_here
 from .._turns import as_langchain
 from .._verifiers import HIDDEN, verifiers_of
 from .._wrapped import with_fields
