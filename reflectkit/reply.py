@@ -32,6 +32,7 @@ __all__ = [
     "Transcript",
     "Verdict",
     "VerdictBy",
+    "Views",
 ]
 
 IssueKind = Literal[
@@ -181,14 +182,16 @@ def _is_reasoning(section: Section) -> bool:
     return section.kind in ("thinking", "reflection")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Draft:
-    """One response as verifiers get to see it: what was asked, and what came."""
+class Views:
+    """The views of a transcript, for whatever has one."""
 
-    request: Request = field(repr=False)
-    transcript: Transcript
-    finish: FinishReason = "stop"
-    model: str = ""
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def transcript(self) -> Transcript:
+            """All sections."""
 
     @property
     def output(self) -> str:
@@ -197,13 +200,23 @@ class Draft:
 
     @property
     def thinking(self) -> str | None:
-        """The reasoning, reflections in place; None when there was none."""
+        """The reasoning, reflections in place; None when there was none (or it is hidden)."""
         return self.transcript.thinking
 
     @property
     def reflections(self) -> list[str]:
         """The reflections, in order."""
         return self.transcript.reflections
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft(Views):
+    """One response as verifiers get to see it: what was asked, and what came."""
+
+    request: Request = field(repr=False)
+    transcript: Transcript
+    finish: FinishReason = "stop"
+    model: str = ""
 
     @property
     def question(self) -> str:
@@ -335,7 +348,7 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Reply(Views):
     """What ``Client.ask`` returns. ``summary`` is None when thinking is hidden, and ``record`` is
     unless all of it is shown."""
 
@@ -354,21 +367,6 @@ class Reply:
     #: whose replay payload it is; see ``Message.provider``
     provider: str = ""
     record: Record | None = field(default=None, repr=False, compare=False)
-
-    @property
-    def output(self) -> str:
-        """The answer, without any thinking."""
-        return self.transcript.output
-
-    @property
-    def thinking(self) -> str | None:
-        """The reasoning, reflections in place; None when there was none (or it is hidden)."""
-        return self.transcript.thinking
-
-    @property
-    def reflections(self) -> list[str]:
-        """The reflections, in order."""
-        return self.transcript.reflections
 
     @property
     def sections(self) -> tuple[Section, ...]:

@@ -18,6 +18,7 @@ from pydantic import ConfigDict, model_validator
 
 from reflectkit import ConfigurationError, Transcript
 from reflectkit.protocol import parse
+from reflectkit.reply import Views
 
 from ._transcripts import Taking, Writing
 
@@ -29,7 +30,7 @@ _NO_ANSWER: Final = "The response has no answer: {why}."
 
 
 @dataclass(frozen=True, slots=True)
-class Reflected:
+class Reflected(Views):
     """A response with its sections told apart, or as much of it as had come.
 
     ``complete`` is False for what a stream gives on its way. Taking such a snapshot costs nothing;
@@ -43,21 +44,6 @@ class Reflected:
     def transcript(self) -> Transcript:
         """All sections, and where the text departs from the protocol."""
         return self.taken.transcript
-
-    @property
-    def output(self) -> str:
-        """The answer, without any thinking."""
-        return self.transcript.output
-
-    @property
-    def thinking(self) -> str | None:
-        """The reasoning, reflections in place; None when there was none."""
-        return self.transcript.thinking
-
-    @property
-    def reflections(self) -> list[str]:
-        """The reflections, in order."""
-        return self.transcript.reflections
 
     @property
     def drafts(self) -> list[str]:
