@@ -1,4 +1,10 @@
-"""LangChain's messages to reflectkit's and back: pure functions, no I/O."""
+"""LangChain's messages to reflectkit's and back: pure functions, one for each direction.
+
+There are two ends to send to. A server of our own backends speaks the OpenAI API: parts are put in
+its shape, and of an earlier answer goes what its ``history`` says. A LangChain model (``vendor`` is
+given) gets back what was taken from it: parts as they were, and what only its vendor can read, such
+as signed and encrypted blocks, byte for byte.
+"""
 
 from __future__ import annotations
 
@@ -21,12 +27,29 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
+from reflectkit import (
+    ConfigurationError,
+    Message,
+    ProtocolError,
+    Section,
+    ToolCall,
+    Transcript,
+)
+
 if TYPE_CHECKING:
     from langchain_core.messages import ToolCall as LangChainCall
 
-    from reflectkit import Message, ToolCall
+    from reflectkit.messages import Role
 
-__all__ = ["PROVIDER", "History", "from_langchain", "to_langchain", "tool_calls"]
+__all__ = [
+    "PROVIDER",
+    "History",
+    "calls_in",
+    "from_langchain",
+    "kept_for_replay",
+    "to_langchain",
+    "tool_calls",
+]
 
 #: ``response_metadata["model_provider"]`` of every message that is made here, and the key of ours.
 PROVIDER: Final = "reflectkit"
@@ -35,11 +58,24 @@ History = Literal["drop", "keep", "summary"]
 #: of one section, in a summary
 _SHOWN: Final = 200
 _SENTENCE: Final = re.compile(r"(?<=[.!?])\s+")
+#: LangChain's and the OpenAI API's words -> roles
+_ROLES: Final[Mapping[str, Role]] = {
+    "system": "system",
+    "developer": "system",
+    "human": "user",
+    "user": "user",
+    "ai": "assistant",
+    "assistant": "assistant",
+}
 Part = Mapping[str, Any]
 
 
 def from_langchain(
-    messages: Sequence[BaseMessage], *, history: History = "drop", dialect: str = "reflection"
+    messages: Sequence[BaseMessage],
+    *,
+    history: History = "drop",
+    dialect: str = "reflection",
+    vendor: str | None = None,
 ) -> tuple[Message, ...]:
     """The turns as reflectkit's own.
 
@@ -48,31 +84,31 @@ def from_langchain(
     tags of ``dialect``. ``summary``: a line says the last sentence of each, 200 characters at most.
     What a provider wants back (signed and encrypted blocks, its own reasoning fields) goes back to
     it byte for byte under each of them. Raises ``ConfigurationError`` for what cannot be sent.
+
+    ``vendor``: the LangChain model that is asked, as ``Message.provider`` names it; "" where the
+    turns are only counted and judged. Nothing is refused then: who speaks in a role of their own is
+    taken for the user.
     """
-    return tuple(_turn(m, history, dialect) for m in messages)
+    return tuple(_turn(m, history, dialect, vendor) for m in messages)
 
 
-def _turn(message: BaseMessage, history: History, dialect: str) -> Message:
-    from reflectkit import ConfigurationError, Message
-
+def _turn(message: BaseMessage, history: History, dialect: str, vendor: str | None) -> Message:
     if isinstance(message, AIMessage):
-        return _assistant(message, history, dialect)
+        return _assistant(message, history, dialect, vendor)
+    content = _content(message) if vendor is None else _as_it_is(message)
     name = message.name or ""
     if isinstance(message, ToolMessage):
-        return Message("tool", _content(message), name=name, tool_call_id=str(message.tool_call_id))
+        return Message("tool", content, name=name, tool_call_id=str(message.tool_call_id))
     if isinstance(message, FunctionMessage):
-        return Message("tool", _content(message), name=name)
-    role = message.role if isinstance(message, ChatMessage) else _ROLES.get(message.type, "")
-    role = {"human": "user", "ai": "assistant", "developer": "system"}.get(role, role)
-    if role not in ("system", "user", "assistant"):
+        return Message("tool", content, name=name)
+    said = message.role if isinstance(message, ChatMessage) else message.type
+    role = _ROLES.get(said, "user" if vendor is not None else None)
+    if role is None:
         raise ConfigurationError(
-            f"A {type(message).__name__} ({role or message.type!r}) cannot be sent to a model.",
+            f"A {type(message).__name__} ({said!r}) cannot be sent to a model.",
             hint="Pass system, human, AI and tool messages.",
         )
-    return Message(cast("Any", role), _content(message), name=name)
-
-
-_ROLES: Final = {"system": "system", "human": "user"}
+    return Message(role, content, name=name)
 
 
 def _content(message: BaseMessage) -> str | tuple[Part, ...]:
@@ -85,6 +121,13 @@ def _content(message: BaseMessage) -> str | tuple[Part, ...]:
     if len(texts) == len(parts) and (len(parts) == 1 or isinstance(message, ToolMessage)):
         return "\n".join(texts)  # tools' results are text alone for many servers
     return parts
+
+
+def _as_it_is(message: BaseMessage) -> str | tuple[Part, ...]:
+    content = message.content
+    if isinstance(content, str):
+        return content
+    return tuple({"type": "text", "text": p} if isinstance(p, str) else p for p in content)
 
 
 def _part(part: str | dict[str, Any]) -> Part:
@@ -105,33 +148,68 @@ def _part(part: str | dict[str, Any]) -> Part:
 # --- the assistant's turns -----------------------------------------------------------------------
 
 
-def _assistant(message: AIMessage, history: History, dialect: str) -> Message:
-    from reflectkit import Message
-
-    ours = message.response_metadata.get(PROVIDER)
-    replay = ours.get("replay") if isinstance(ours, Mapping) else None
-    kept = replay if isinstance(replay, Mapping) else {}
+def _assistant(message: AIMessage, history: History, dialect: str, vendor: str | None) -> Message:
+    if vendor is None:
+        replay = _replay(message)
+        payload, provider = replay.get("payload"), replay.get("provider", "")
+    else:
+        payload, provider = kept_for_replay(message), vendor
     return Message(
         "assistant",
         _RULES[history](message, dialect),
         name=message.name or "",
-        tool_calls=tuple(_calls(message)),
-        payload=kept.get("payload"),
-        provider=kept.get("provider", ""),
+        tool_calls=calls_in(message),
+        payload=payload,
+        provider=provider if payload else "",
     )
 
 
-def _calls(message: AIMessage) -> Iterable[ToolCall]:
-    from reflectkit import ToolCall
+def _replay(message: AIMessage) -> Mapping[str, Any]:
+    """What a server wants back, as an answer of our own chat model has it in its record."""
+    ours = message.response_metadata.get(PROVIDER)
+    replay = ours.get("replay") if isinstance(ours, Mapping) else None
+    return replay if isinstance(replay, Mapping) else {}
 
-    for call in message.tool_calls:
-        yield ToolCall(call["id"] or "", call["name"], _json(call["args"]))
-    for bad in message.invalid_tool_calls:
-        yield ToolCall(bad["id"] or "", bad["name"] or "", bad["args"] or "")
+
+def calls_in(message: AIMessage) -> tuple[ToolCall, ...]:
+    """The calls of a message; broken arguments stay as they came."""
+    good = [ToolCall(c["id"] or "", c["name"], _json(c["args"])) for c in message.tool_calls]
+    bad = [
+        ToolCall(c["id"] or "", c["name"] or "", c["args"] or "")
+        for c in message.invalid_tool_calls
+    ]
+    return (*good, *bad)
 
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
+
+
+#: what of a message goes into the replay payload, and comes back from there
+_KEPT: Final = ("content", "additional_kwargs", "response_metadata")
+#: metadata by which adapters and core know how to read the content
+_READ_BY: Final = ("model_provider", "output_version")
+#: keyword fields that say nothing but what the message says anyway
+_PLAIN_FIELDS: Final = frozenset({"tool_calls", "function_call", "refusal"})
+
+
+def kept_for_replay(message: AIMessage) -> Mapping[str, Any] | None:
+    """What has to go back to the vendor beside text and calls; None where there is nothing."""
+    beside = {k: v for k, v in message.additional_kwargs.items() if k not in _PLAIN_FIELDS}
+    if (isinstance(message.content, str) or all(map(_is_plain, message.content))) and not beside:
+        return None
+    known = {k: v for k, v in message.response_metadata.items() if k in _READ_BY}
+    kept = dict(zip(_KEPT, (message.content, beside, known), strict=True))
+    return {"langchain": kept}
+
+
+def _is_plain(block: object) -> bool:
+    if isinstance(block, Mapping):
+        return block.get("type") == "text" and not (block.keys() - {"type", "text", "index"})
+    return isinstance(block, str)
+
+
+# --- what becomes of their thinking --------------------------------------------------------------
 
 
 def _sections(message: AIMessage) -> list[tuple[str, str]]:
@@ -155,7 +233,6 @@ def _kept(message: AIMessage, dialect: str) -> str:
 
     Text that holds tags of its own cannot be told from the protocol: then the thinking stays out.
     """
-    from reflectkit import ProtocolError, Section, Transcript
     from reflectkit.protocol import render
 
     sections: list[Section] = []
@@ -199,6 +276,35 @@ _RULES: Final[dict[History, Callable[[AIMessage, str], str]]] = {
 # --- the way back --------------------------------------------------------------------------------
 
 
+def to_langchain(messages: Iterable[Message], *, vendor: str = "") -> list[BaseMessage]:
+    """The turns as LangChain's own, for the model ``vendor``: what was kept of its answers comes
+    back to it as it was, and goes nowhere else."""
+    return [_message(m, vendor) for m in messages]
+
+
+def _message(message: Message, vendor: str) -> BaseMessage:
+    content: Any = message.content if isinstance(message.content, str) else [*message.content]
+    name = message.name or None
+    match message.role:
+        case "system":
+            return SystemMessage(content, name=name)
+        case "user":
+            return HumanMessage(content, name=name)
+        case "tool":
+            return ToolMessage(content, tool_call_id=message.tool_call_id, name=name)
+    payload = message.payload if message.payload and message.provider == vendor else {}
+    kept = payload.get("langchain") or {}
+    good, bad = tool_calls(message.tool_calls)
+    return AIMessage(
+        content=kept.get("content", content),
+        additional_kwargs=dict(kept.get("additional_kwargs") or {}),
+        response_metadata=dict(kept.get("response_metadata") or {}),
+        name=name,
+        tool_calls=good,
+        invalid_tool_calls=bad,
+    )
+
+
 def tool_calls(
     calls: Iterable[ToolCall],
 ) -> tuple[list[LangChainCall], list[InvalidToolCall]]:
@@ -218,22 +324,3 @@ def tool_calls(
                 invalid_tool_call(name=call.name, args=call.arguments, id=call.id, error=fault)
             )
     return good, bad
-
-
-def to_langchain(messages: Sequence[Message]) -> list[BaseMessage]:
-    """The turns as LangChain's own: for a LangChain model that is asked as a backend."""
-    return [_message(m) for m in messages]
-
-
-def _message(message: Message) -> BaseMessage:
-    content: Any = message.content if isinstance(message.content, str) else list(message.content)
-    name = message.name or None
-    match message.role:
-        case "system":
-            return SystemMessage(content=content, name=name)
-        case "user":
-            return HumanMessage(content=content, name=name)
-        case "tool":
-            return ToolMessage(content=content, tool_call_id=message.tool_call_id, name=name)
-    good, bad = tool_calls(message.tool_calls)
-    return AIMessage(content=content, name=name, tool_calls=good, invalid_tool_calls=bad)

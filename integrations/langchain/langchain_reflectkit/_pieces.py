@@ -11,13 +11,14 @@ from typing import Any, Final, Literal, NamedTuple
 
 from langchain_core.messages import BaseMessage
 
-__all__ = ["OWN_INDEX", "PROVIDER", "Piece", "PieceKind", "Pieces"]
+from ._messages import PROVIDER
+
+__all__ = ["OWN_INDEX", "Piece", "PieceKind", "Pieces"]
 
 #: ``draft`` is the answer of an attempt that was rejected
 PieceKind = Literal["text", "thinking", "reflection", "draft"]
 
-#: the provider that our own chat model names, and how the indexes of its blocks begin
-PROVIDER: Final = "reflectkit"
+#: how the indexes of our own chat model's blocks begin
 OWN_INDEX: Final = "lc_rk_"
 
 _FIELDS: Final = ("reasoning_content", "reasoning", "thinking")

@@ -5,7 +5,6 @@ Text is parsed; what an adapter has already told apart is taken as it is, and no
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -19,9 +18,10 @@ from reflectkit.protocol import Dialect, Parser
 from reflectkit.reading import Progress
 from reflectkit.visibility import Answer, AnswerText
 
+from ._messages import calls_in
 from ._pieces import Piece, PieceKind, Pieces
 
-__all__ = ["Taking", "Writing", "calls_of", "transcript_of"]
+__all__ = ["Taking", "Writing", "transcript_of"]
 
 _KINDS: Final[dict[PieceKind, Kind]] = {
     "text": "output",
@@ -110,7 +110,7 @@ class Writing:
         return events
 
     def _whole(self) -> Transcript:
-        calls = calls_of(self._calling)
+        calls = _calls(self._calling)
         if self._told:
             return replace(self._told.transcript(answered=bool(calls)), tool_calls=calls)
         found = self._parser.transcript
@@ -246,20 +246,12 @@ def transcript_of(
     return writing.transcript
 
 
-def calls_of(messages: Sequence[AIMessage]) -> tuple[Call, ...]:
-    """The calls of one message, or of its chunks; broken arguments stay as they came."""
+def _calls(messages: Sequence[AIMessage]) -> tuple[Call, ...]:
+    """The calls of one message, or of its chunks."""
     if not messages:
         return ()
     first, *rest = messages
     if isinstance(first, AIMessageChunk) and rest:
         chunks = [m for m in rest if isinstance(m, AIMessageChunk)]
         first = first.__add__(chunks)  # adds a list in one pass
-    calls = [
-        Call(str(c.get("id") or ""), str(c["name"]), json.dumps(c["args"], ensure_ascii=False))
-        for c in first.tool_calls
-    ]
-    broken = [
-        Call(str(c.get("id") or ""), str(c.get("name") or ""), str(c.get("args") or ""))
-        for c in first.invalid_tool_calls
-    ]
-    return (*calls, *broken)
+    return calls_in(first)

@@ -33,9 +33,8 @@ from reflectkit.budget.tokens import LearnedCounter
 
 from ._counting import Counting, finish_of
 from ._faults import translated
+from ._messages import calls_in, kept_for_replay, to_langchain
 from ._pieces import Pieces
-from ._transcripts import calls_of
-from ._turns import as_langchain, kept_for_replay
 from ._wrapped import (
     changed,
     field_of,
@@ -136,7 +135,7 @@ class LangChainBackend:
 
     async def _answers(self, request: Request) -> AsyncGenerator[Chunk, None]:
         runnable = self._ready(request)
-        messages = [as_langchain(m, self.provider) for m in request.messages]
+        messages = to_langchain(request.messages, vendor=self.provider)
         stop = {"stop": list(request.stop)} if request.stop else {}
         reading = _Reading(self.model)
         failure: ReflectKitError | None = None
@@ -232,7 +231,7 @@ class _Reading:
 
     def last(self) -> Chunk:
         whole = _whole(self._messages)
-        calls = calls_of([whole]) if whole is not None else ()
+        calls = calls_in(whole) if whole is not None else ()
         return Chunk(
             tool_calls=calls,
             usage=self._counting.usage,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Final, Literal, cast, get_args
 
 from langchain_core.exceptions import OutputParserException
@@ -18,9 +19,9 @@ from langchain_core.runnables import Runnable, RunnableConfig, RunnableSequence
 from reflectkit import Client, ConfigurationError, Message, Reply, VerificationFailed
 
 from . import _sync
-from ._pieces import PROVIDER
-from ._records import as_turn, record_of
-from ._turns import as_call
+from ._messages import PROVIDER, from_langchain, tool_calls
+from ._records import record_of
+from ._usage import usage_of
 from ._verifiers import Parses, verifiers_of
 from .backend import LangChainBackend
 
@@ -73,7 +74,9 @@ class SelfCorrecting(Runnable[Any, Any]):
         settings: dict[str, Any] = {"mode": "plain", **client_settings}
         settings["verify"] = [*([self._parses] if self._parses else []), *verifiers]
         settings["attempts"] = attempts
-        self._client = Client(LangChainBackend(model), **settings)
+        backend = LangChainBackend(model)
+        self._vendor = backend.provider
+        self._client = Client(backend, **settings)
         self.name = name or "SelfCorrecting"
 
     def __repr__(self) -> str:
@@ -83,7 +86,8 @@ class SelfCorrecting(Runnable[Any, Any]):
         """See the class. Works where a loop is running, too."""
 
         def call(given: Any, config: RunnableConfig) -> Any:
-            turns = _turns(self._prompt.invoke(given, config) if self._prompt else given)
+            said = self._prompt.invoke(given, config) if self._prompt else given
+            turns = _turns(said, self._vendor)
             return _sync.call(self._asked(turns, kwargs))
 
         return self._call_with_config(cast("Any", call), input, config)
@@ -93,9 +97,8 @@ class SelfCorrecting(Runnable[Any, Any]):
 
         async def call(given: Any, config: RunnableConfig) -> Any:
             prompt = self._prompt
-            return await self._asked(
-                _turns(await prompt.ainvoke(given, config) if prompt else given), kwargs
-            )
+            said = await prompt.ainvoke(given, config) if prompt else given
+            return await self._asked(_turns(said, self._vendor), kwargs)
 
         return await self._acall_with_config(cast("Any", call), input, config)
 
@@ -106,8 +109,9 @@ class SelfCorrecting(Runnable[Any, Any]):
 
         def pieces(given: Iterator[Any], config: RunnableConfig) -> Iterator[Any]:
             for one in given:
-                turns = _turns(self._prompt.invoke(one, config) if self._prompt else one)
-                yield from _sync.iterate(lambda turns=turns: self._pieces(turns, kwargs))  # type: ignore[misc]
+                said = self._prompt.invoke(one, config) if self._prompt else one
+                found = partial(self._pieces, _turns(said, self._vendor), kwargs)
+                yield from _sync.iterate(found)
 
         yield from self._transform_stream_with_config(iter([input]), cast("Any", pieces), config)
 
@@ -122,8 +126,8 @@ class SelfCorrecting(Runnable[Any, Any]):
         async def pieces(given: AsyncIterator[Any], config: RunnableConfig) -> AsyncIterator[Any]:
             async for one in given:
                 prompt = self._prompt
-                turns = _turns(await prompt.ainvoke(one, config) if prompt else one)
-                async with aclosing(self._pieces(turns, kwargs)) as found:
+                said = await prompt.ainvoke(one, config) if prompt else one
+                async with aclosing(self._pieces(_turns(said, self._vendor), kwargs)) as found:
                     async for piece in found:
                         yield piece
 
@@ -132,11 +136,11 @@ class SelfCorrecting(Runnable[Any, Any]):
             async for piece in found:
                 yield piece
 
-    async def _asked(self, turns: list[Message], options: dict[str, Any]) -> Any:
+    async def _asked(self, turns: tuple[Message, ...], options: dict[str, Any]) -> Any:
         return self._result(await self._client.ask(turns, **options))
 
     async def _pieces(
-        self, turns: list[Message], options: dict[str, Any]
+        self, turns: tuple[Message, ...], options: dict[str, Any]
     ) -> AsyncGenerator[Any, None]:
         async with self._client.stream(turns, **options) as stream:
             if self._parser is None and self._on_failure == "best":
@@ -182,38 +186,32 @@ def _parted(runnable: Runnable[Any, Any]) -> tuple[Runnable[Any, Any] | None, Ru
     return prompt, last
 
 
-def _turns(given: Any) -> list[Message]:
-    """The messages of whatever a chat model takes."""
+def _turns(given: Any, vendor: str) -> tuple[Message, ...]:
+    """The turns in whatever a chat model takes."""
     if isinstance(given, PromptValue):
         messages: list[BaseMessage] = given.to_messages()
     elif isinstance(given, str | BaseMessage):
         messages = convert_to_messages([given])
     else:
         messages = convert_to_messages(given)
-    return [as_turn(m) for m in messages]
+    return from_langchain(messages, vendor=vendor)
 
 
 def _message(reply: Reply) -> AIMessage:
     """The reply as one message; its usage is that of all attempts, which is what was paid."""
-    usage = reply.usage
-    calls = [c for c in map(as_call, reply.transcript.tool_calls) if c["type"] == "tool_call"]
+    good, bad = tool_calls(reply.transcript.tool_calls)
     thinking = {"reasoning_content": reply.thinking} if reply.thinking else {}
-    details = {"reasoning": usage.thinking} if usage.thinking else {}
     return AIMessage(
         reply.output,
         additional_kwargs=thinking,
-        tool_calls=calls,
-        usage_metadata={
-            "input_tokens": usage.prompt,
-            "output_tokens": usage.completion,
-            "total_tokens": usage.total,
-            "output_token_details": details,
-        },
+        tool_calls=good,
+        invalid_tool_calls=bad,
+        usage_metadata=usage_of(reply.usage),
         response_metadata={
             "model_name": reply.model,
             "model_provider": PROVIDER,
             "finish_reason": "length" if reply.ending == "length" else "stop",
-            "reflectkit": record_of(reply),
+            PROVIDER: record_of(reply),
         },
     )
 

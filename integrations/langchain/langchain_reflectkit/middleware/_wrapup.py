@@ -8,13 +8,14 @@ from typing import Any, Final
 
 from langchain.agents.middleware import ModelRequest, ModelResponse
 from langchain_core.messages import AIMessage, AnyMessage, HumanMessage, ToolMessage
+from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from reflectkit import Budget, Request
 from reflectkit.budget.tokens import Counter
 
+from .._messages import calls_in, from_langchain
 from .._pieces import Pieces
-from .._records import answer_in, as_request, text_of
-from .._transcripts import calls_of
+from ._hooks import answer_in
 from ._room import Plan, Room
 
 __all__ = ["NOW", "Terms", "answered", "ended", "plan", "written"]
@@ -64,7 +65,7 @@ def plan(request: ModelRequest[Any], room: Room, terms: Terms) -> Plan | None:
     """The call that can be made with what is left; None if there is none."""
     if (room.time is not None and room.time <= 0) or (room.calls is not None and room.calls < 1):
         return None
-    counted = as_request(request.messages, request.system_message, request.tools)
+    counted = _counted(request)
     prompt = terms.prompt(counted)
     goes_on = terms.how == "answer" and bool(request.tools)
     most = terms.wanted if room.tokens is None else min(terms.wanted, room.tokens - prompt)
@@ -79,6 +80,14 @@ def plan(request: ModelRequest[Any], room: Room, terms: Terms) -> Plan | None:
     return _last(request, room, terms) if terms.how == "answer" else None
 
 
+def _counted(request: ModelRequest[Any]) -> Request:
+    """What is sent, as far as it counts: turns and tools."""
+    head = [request.system_message] if request.system_message else []
+    turns = from_langchain([*head, *request.messages], vendor="")
+    tools = [t if isinstance(t, dict) else convert_to_openai_tool(t) for t in request.tools]
+    return Request(messages=turns, extra={"tools": tools} if tools else {})
+
+
 def _floor(budget: Budget | None, room: Room) -> int:
     if budget and budget.output_floor:
         return budget.output_floor
@@ -91,7 +100,7 @@ def _last(request: ModelRequest[Any], room: Room, terms: Terms) -> Plan | None:
     for kept in (None, *_KEPT):
         messages: list[AnyMessage] = [*_shortened(request.messages, kept), HumanMessage(NOW)]
         asked = request.override(messages=messages, tools=[], tool_choice=None)
-        counted = as_request(messages, request.system_message)
+        counted = _counted(asked)
         prompt = terms.prompt(counted)
         most = terms.wanted if room.tokens is None else min(terms.wanted, room.tokens - prompt)
         least = min(_LEAST, terms.wanted) if kept != _KEPT[-1] else 1
@@ -107,7 +116,7 @@ def _shortened(messages: Sequence[AnyMessage], kept: int | None) -> list[AnyMess
 
 
 def _result(message: ToolMessage, kept: int) -> ToolMessage:
-    text = text_of(message)
+    text = str(message.text)
     note = _LEFT_OUT.format(length=len(text) - kept)
     if len(text) <= kept + len(note):
         return message
@@ -123,7 +132,7 @@ def answered(response: ModelResponse[Any], made: Plan) -> ModelResponse[Any]:
     if not isinstance(content, str):
         calls = ("tool_call", "tool_use", "function_call", "invalid_tool_call", "tool_call_chunk")
         content = [b for b in content if isinstance(b, str) or b.get("type") not in calls]
-    if not text_of(answer).strip():
+    if not answer.text.strip():
         content = _best(made.request.messages) or content
     told = {**answer.response_metadata, "token_budget": "answer"}
     final = answer.model_copy(
@@ -150,7 +159,7 @@ def _best(messages: Sequence[AnyMessage]) -> str:
     for message in reversed(messages):
         if isinstance(message, HumanMessage) and message.content != NOW:
             return ""
-        if isinstance(message, AIMessage) and (text := text_of(message).strip()):
+        if isinstance(message, AIMessage) and (text := message.text.strip()):
             return text
     return ""
 
@@ -158,4 +167,4 @@ def _best(messages: Sequence[AnyMessage]) -> str:
 def written(answer: AIMessage) -> str:
     """All that a model has written, as text to be counted."""
     said = [piece.text for piece in Pieces().read(answer)]
-    return "".join([*said, *(c.name + c.arguments for c in calls_of([answer]))])
+    return "".join([*said, *(c.name + c.arguments for c in calls_in(answer))])

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import time
 from typing import Annotated, Any, Final, Literal, NotRequired, get_args
 
-from langchain.agents.middleware import AgentMiddleware, AgentState, ModelRequest, ModelResponse
+from langchain.agents.middleware import AgentState, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import ExtendedModelResponse, PrivateStateAttr
 from langgraph.config import get_config
 from langgraph.types import Command
@@ -22,15 +22,14 @@ from reflectkit.ledgers.hold import Lease, hold
 
 from .._counting import is_cached, usage_of
 from .._errors_of_budget import TokenBudgetExceeded
-from .._records import answer_in
-from .._sync import call, run_here
+from .._sync import call
 from .._wrapped import field_of, models_in, name_of, with_fields
 from . import _wrapup
+from ._hooks import AsyncHook, Handler, answer_in
 from ._room import Plan, room_of
 
 __all__ = ["TokenBudgetExceeded", "TokenBudgetMiddleware", "TokenBudgetState"]
 
-Handler = Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
 Exit = Literal["answer", "end", "error"]
 Limits = Limit | Sequence[Limit] | None
 
@@ -60,7 +59,7 @@ class TokenBudgetState(AgentState[Any]):
     token_budget: NotRequired[Annotated[dict[str, Any], PrivateStateAttr]]
 
 
-class TokenBudgetMiddleware(AgentMiddleware[TokenBudgetState, Any, Any]):
+class TokenBudgetMiddleware(AsyncHook[TokenBudgetState]):
     """Keeps an agent's model calls within budgets. Put it last in the list, so that the calls of
     all other middleware pass it.
 
@@ -153,16 +152,6 @@ class TokenBudgetMiddleware(AgentMiddleware[TokenBudgetState, Any, Any]):
         call(self.aafter_agent(state, runtime))
 
     # --- one call
-
-    def wrap_model_call(
-        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
-    ) -> ExtendedModelResponse[Any]:
-        """See ``awrap_model_call``; ``handler`` is called in this thread."""
-        return run_here(
-            lambda here: self.awrap_model_call(
-                request, lambda asked: here.call(lambda: handler(asked))
-            )
-        )
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Handler

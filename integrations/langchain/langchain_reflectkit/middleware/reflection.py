@@ -5,14 +5,14 @@ The loop is reflectkit's own; the agent's handler is its backend.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Any, Final
 
-from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
+from langchain.agents.middleware import ModelRequest, ModelResponse
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage
+from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
 from langgraph.errors import GraphBubbleUp
 
 from reflectkit import (
@@ -31,12 +31,12 @@ from reflectkit.backends.function import FunctionBackend
 from reflectkit.correction import Policy
 
 from .._counting import Counting
+from .._messages import calls_in, from_langchain, to_langchain
 from .._pieces import Pieces
-from .._records import answer_in, as_turn, record_of
-from .._sync import run_here
-from .._turns import as_langchain
+from .._records import record_of
 from .._verifiers import HIDDEN, verifiers_of
 from .._wrapped import with_fields
+from ._hooks import AsyncHook, Handler, answer_in
 
 try:
     from langchain.agents.middleware.internal_call_transformer import (
@@ -53,14 +53,13 @@ except ImportError:  # releases before 1.4.8 know no internal calls
 
 __all__ = ["ReflectionMiddleware"]
 
-Handler = Callable[[ModelRequest[Any]], Awaitable[ModelResponse[Any]]]
 When = Callable[[ModelRequest[Any], AIMessage], bool]
 
 #: the key of the payload by which an attempt is found again
 _RESPONSE: Final = "langchain_response"
 
 
-class ReflectionMiddleware(AgentMiddleware[Any, Any, Any]):
+class ReflectionMiddleware(AsyncHook[Any]):
     """Checks an agent's final answer and lets the model correct it; the state gets one message.
 
     ``verify``: one or several of reflectkit's verifiers, functions of a ``Draft``, tools (they are
@@ -116,16 +115,6 @@ class ReflectionMiddleware(AgentMiddleware[Any, Any, Any]):
             "patience": patience,
         }
         self._client(_refuse, budget)  # finds what cannot work
-
-    def wrap_model_call(
-        self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
-    ) -> ModelResponse[Any]:
-        """See ``awrap_model_call``; ``handler`` is called in this thread."""
-        return run_here(
-            lambda here: self.awrap_model_call(
-                request, lambda asked: here.call(lambda: handler(asked))
-            )
-        )
 
     async def awrap_model_call(
         self, request: ModelRequest[Any], handler: Handler
@@ -202,16 +191,17 @@ class _Asking:
 
     def _messages(self, request: Request) -> list[AnyMessage]:
         """The agent's own messages as far as nothing changed in them, then what the loop adds."""
-        own = list(self._request.messages)
-        found: list[AnyMessage] = []
+        given = self._request.messages
+        own = [m for m in given if not isinstance(m, SystemMessage)]
+        found: list[Any] = [m for m in given if isinstance(m, SystemMessage)]
         for at, turn in enumerate(_turns(request)):
             same = at < len(own) and turn == self._sent[at]
-            found.append(own[at] if same else as_langchain(turn, ""))  # type: ignore[arg-type]
+            found += [own[at]] if same else to_langchain([turn])
         return found
 
     async def settled(self, client: Client) -> ModelResponse[Any]:
         """The response that the loop chose, with its record."""
-        turns = [as_turn(m) for m in self._request.messages]
+        turns = from_langchain(self._request.messages, vendor="")
         try:
             reply = await client.ask(turns)
         except BudgetExceeded as error:
@@ -244,7 +234,7 @@ def _chunks(response: ModelResponse[Any], number: int) -> Iterator[Chunk]:
         elif piece.kind != "draft":
             yield Chunk(reasoning=piece.text)
     usage = Counting().add(answer.usage_metadata)
-    calls = as_turn(answer).tool_calls
+    calls = calls_in(answer)
     yield Chunk(
         tool_calls=calls,
         usage=usage,
