@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from langchain.agents.middleware import ModelRequest, ModelResponse
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, AnyMessage, SystemMessage
+from langchain_core.messages import AIMessage, AnyMessage
 from langgraph.errors import GraphBubbleUp
 
 from reflectkit import (
@@ -160,6 +160,7 @@ class _Asking:
         self._handler = handler
         self._responses = [first]
         self._asked = 0
+        self._turns = from_langchain(request.messages, vendor="")
         self._sent: tuple[Message, ...] = ()
         self._drawn: tuple[float | None, int | None] = (None, None)
         self._failure: Exception | None = None
@@ -191,9 +192,9 @@ class _Asking:
 
     def _messages(self, request: Request) -> list[AnyMessage]:
         """The agent's own messages as far as nothing changed in them, then what the loop adds."""
-        given = self._request.messages
-        own = [m for m in given if not isinstance(m, SystemMessage)]
-        found: list[Any] = [m for m in given if isinstance(m, SystemMessage)]
+        both = list(zip(self._request.messages, self._turns, strict=True))
+        own = [m for m, turn in both if turn.role != "system"]
+        found: list[Any] = [m for m, turn in both if turn.role == "system"]
         for at, turn in enumerate(_turns(request)):
             same = at < len(own) and turn == self._sent[at]
             found += [own[at]] if same else to_langchain([turn])
@@ -201,9 +202,8 @@ class _Asking:
 
     async def settled(self, client: Client) -> ModelResponse[Any]:
         """The response that the loop chose, with its record."""
-        turns = from_langchain(self._request.messages, vendor="")
         try:
-            reply = await client.ask(turns)
+            reply = await client.ask(self._turns)
         except BudgetExceeded as error:
             return _marked(self._responses[0], _stopped("budget", f"{error.limit} ({error.scope})"))
         except ReflectKitError:

@@ -17,14 +17,14 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ModelError, OutputParserException
 from langchain_core.load import dumpd, load
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.tools import tool
 from pydantic import BaseModel, ValidationError
 
 import reflectkit
 from langchain_reflectkit import ChatReflectKit
-from langchain_reflectkit._messages import from_langchain, to_langchain
+from langchain_reflectkit._messages import from_langchain
 from reflectkit import Budget, Draft, Usage
 from reflectkit.testing import ScriptedBackend, chat, chunkings, refusal
 from scenario import answer, exact, serving
@@ -255,17 +255,6 @@ def test_history(rule: Any, sent: str) -> None:
     earlier = AIMessage([thought, draft, foreign, {"type": "text", "text": "4"}])
     (turn,) = from_langchain([earlier], history=rule)
     assert turn.content.replace("\n", "") == sent.replace("\n", "")
-
-
-def test_messages_there_and_back() -> None:
-    call = {"name": "weather", "args": {"city": "Rom\u00e9"}, "id": "1", "type": "tool_call"}
-    turns = [
-        SystemMessage("s"),
-        HumanMessage("h", name="ann"),
-        AIMessage("", tool_calls=[call]),
-        ToolMessage("r", tool_call_id="1"),
-    ]
-    assert to_langchain(from_langchain(turns)) == turns
 
 
 # --- budgets, caches, errors ---------------------------------------------------------------------
