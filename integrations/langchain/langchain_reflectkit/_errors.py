@@ -1,16 +1,27 @@
 """Errors that are both reflectkit's and LangChain's, so that whoever catches either is served.
 
 LangChain's middleware retries what is retryable and what it does not know; everything here is
-known to it.
+known to it. The other way, what a LangChain model raises as one of ours, is ``_errors_of_models``.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from langchain_core import exceptions
-from langchain_core.exceptions import LangChainException
+from langchain_core.exceptions import (
+    ContextOverflowError,
+    LangChainException,
+    ModelAPIError,
+    ModelAuthenticationError,
+    ModelConnectionError,
+    ModelError,
+    ModelInvalidRequestError,
+    ModelNotFoundError,
+    ModelPermissionDeniedError,
+    ModelRateLimitError,
+    ModelTimeoutError,
+)
 
 from reflectkit import (
     BackendError,
@@ -27,38 +38,7 @@ from reflectkit import (
     VerificationFailed,
 )
 
-__all__ = ["translated"]
-
-if TYPE_CHECKING:
-    from langchain_core.exceptions import (
-        ContextOverflowError,
-        ModelAPIError,
-        ModelAuthenticationError,
-        ModelConnectionError,
-        ModelError,
-        ModelInvalidRequestError,
-        ModelNotFoundError,
-        ModelPermissionDeniedError,
-        ModelRateLimitError,
-        ModelTimeoutError,
-    )
-else:
-
-    def _theirs(name: str) -> type[Exception]:
-        """A class that some release in range may not have."""
-        usual = getattr(exceptions, "ModelError", LangChainException)
-        return getattr(exceptions, name, usual)
-
-    ContextOverflowError = _theirs("ContextOverflowError")
-    ModelAPIError = _theirs("ModelAPIError")
-    ModelAuthenticationError = _theirs("ModelAuthenticationError")
-    ModelConnectionError = _theirs("ModelConnectionError")
-    ModelError = _theirs("ModelError")
-    ModelInvalidRequestError = _theirs("ModelInvalidRequestError")
-    ModelNotFoundError = _theirs("ModelNotFoundError")
-    ModelPermissionDeniedError = _theirs("ModelPermissionDeniedError")
-    ModelRateLimitError = _theirs("ModelRateLimitError")
-    ModelTimeoutError = _theirs("ModelTimeoutError")
+__all__ = ["Misconfigured", "TokenBudgetExceeded", "translated"]
 
 
 class StatusUnauthenticated(BackendStatus, ModelAuthenticationError):
@@ -111,6 +91,21 @@ class Failed(BackendError, ModelAPIError):
 
 class OverBudget(BudgetExceeded, ModelError):
     """A limit would be passed. Asking again passes it again, so it is not retryable."""
+
+
+class TokenBudgetExceeded(OverBudget):
+    """An agent's token budget is spent; ``scope`` and ``limit`` say whose and which."""
+
+    is_retryable = False
+
+    def __init__(self, by: str) -> None:
+        scope, _, limit = by.partition(" ")
+        super().__init__(
+            f"The budget of {scope} is spent ({limit or 'tokens'}).",
+            limit=limit or "tokens",
+            scope=scope,
+            hint="Give it more, or end with exit_behavior='answer'.",
+        )
 
 
 class Misconfigured(ConfigurationError, ModelInvalidRequestError):

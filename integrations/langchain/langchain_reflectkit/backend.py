@@ -32,7 +32,7 @@ from reflectkit.backends.function import FunctionBackend
 from reflectkit.budget.tokens import LearnedCounter
 
 from ._counting import Counting, finish_of
-from ._faults import translated
+from ._errors_of_models import as_ours
 from ._messages import calls_in, kept_for_replay, to_langchain
 from ._pieces import Pieces
 from ._wrapped import (
@@ -145,7 +145,7 @@ class LangChainBackend:
                     for chunk in reading.read(message):
                         yield chunk
         except Exception as error:  # noqa: BLE001  # SDKs raise all kinds
-            failure = translated(error, repr(self), secrets_of(self._runnable))
+            failure = as_ours(error, repr(self), secrets_of(self._runnable))
         if failure is not None:  # without the original, whose words may hold a key
             raise failure
         yield reading.last()

@@ -10,7 +10,9 @@ from typing import Annotated, Any, Final, Literal, NotRequired, get_args
 
 from langchain.agents.middleware import AgentState, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import ExtendedModelResponse, PrivateStateAttr
+from langchain_core import exceptions
 from langgraph.config import get_config
+from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 
 from reflectkit import Budget, BudgetExceeded, ConfigurationError, Limit, Scope, Usage
@@ -21,7 +23,7 @@ from reflectkit.ledgers import Ledger, MemoryLedger
 from reflectkit.ledgers.hold import Lease, hold
 
 from .._counting import is_cached, usage_of
-from .._errors_of_budget import TokenBudgetExceeded
+from .._errors import TokenBudgetExceeded
 from .._sync import call
 from .._wrapped import field_of, models_in, name_of, with_fields
 from . import _wrapup
@@ -37,19 +39,17 @@ Limits = Limit | Sequence[Limit] | None
 _USUAL: Final = 4096
 _KNOWN: Final = frozenset({"total", "calls", "output", "output_floor", "prompt", "seconds"})
 #: errors by which nothing was generated: their reservation comes back
-_UNBILLED: Final = frozenset(
-    {
-        "ModelAuthenticationError",
-        "ModelPermissionDeniedError",
-        "ModelNotFoundError",
-        "ModelInvalidRequestError",
-        "ModelRateLimitError",
-        "ModelConnectionError",
-        "ContextOverflowError",
-        "BudgetExceeded",
-        "ConfigurationError",
-        "GraphBubbleUp",
-    }
+_UNBILLED: Final = (
+    exceptions.ModelAuthenticationError,
+    exceptions.ModelPermissionDeniedError,
+    exceptions.ModelNotFoundError,
+    exceptions.ModelInvalidRequestError,
+    exceptions.ModelRateLimitError,
+    exceptions.ModelConnectionError,
+    exceptions.ContextOverflowError,
+    BudgetExceeded,
+    ConfigurationError,
+    GraphBubbleUp,
 )
 
 
@@ -300,8 +300,7 @@ async def _catch_up(scope: Scope, tokens: int, calls: int) -> None:
 
 async def _give_up(lease: Lease, error: BaseException, most: int) -> None:
     """Settle a call that failed: nothing for one that was refused, else what it may have cost."""
-    names = {c.__name__ for c in type(error).__mro__}
-    if names & _UNBILLED:
+    if isinstance(error, _UNBILLED):
         await lease.release()
     else:
         await lease.settle(tokens=most)
