@@ -428,6 +428,7 @@ def _pause(retry: RunnableRetry[Any, Any] | None, number: int) -> float:
     if retry is None or not retry.wait_exponential_jitter:
         return 0.0
     said = {"initial": 1.0, "max": 60.0, "exp_base": 2.0, "jitter": 1.0}
-    said |= {k: float(v) for k, v in (retry.exponential_jitter_params or {}).items()}  # type: ignore[arg-type]
+    given: Mapping[str, Any] = retry.exponential_jitter_params or {}
+    said |= {name: float(value) for name, value in given.items()}
     wait = said["initial"] * said["exp_base"] ** (number - 1) + random.uniform(0, said["jitter"])
     return min(wait, said["max"])

@@ -74,9 +74,8 @@ class SelfCorrecting(Runnable[Any, Any]):
         settings: dict[str, Any] = {"mode": "plain", **client_settings}
         settings["verify"] = [*([self._parses] if self._parses else []), *verifiers]
         settings["attempts"] = attempts
-        backend = LangChainBackend(model)
-        self._vendor = backend.provider
-        self._client = Client(backend, **settings)
+        self._backend = LangChainBackend(model)
+        self._client = Client(self._backend, **settings)
         self.name = name or "SelfCorrecting"
 
     def __repr__(self) -> str:
@@ -87,7 +86,7 @@ class SelfCorrecting(Runnable[Any, Any]):
 
         def call(given: Any, config: RunnableConfig) -> Any:
             said = self._prompt.invoke(given, config) if self._prompt else given
-            turns = _turns(said, self._vendor)
+            turns = self._turns(said)
             return _sync.call(self._asked(turns, kwargs))
 
         return self._call_with_config(cast("Any", call), input, config)
@@ -98,7 +97,7 @@ class SelfCorrecting(Runnable[Any, Any]):
         async def call(given: Any, config: RunnableConfig) -> Any:
             prompt = self._prompt
             said = await prompt.ainvoke(given, config) if prompt else given
-            return await self._asked(_turns(said, self._vendor), kwargs)
+            return await self._asked(self._turns(said), kwargs)
 
         return await self._acall_with_config(cast("Any", call), input, config)
 
@@ -110,7 +109,7 @@ class SelfCorrecting(Runnable[Any, Any]):
         def pieces(given: Iterator[Any], config: RunnableConfig) -> Iterator[Any]:
             for one in given:
                 said = self._prompt.invoke(one, config) if self._prompt else one
-                found = partial(self._pieces, _turns(said, self._vendor), kwargs)
+                found = partial(self._pieces, self._turns(said), kwargs)
                 yield from _sync.iterate(found)
 
         yield from self._transform_stream_with_config(iter([input]), cast("Any", pieces), config)
@@ -127,7 +126,7 @@ class SelfCorrecting(Runnable[Any, Any]):
             async for one in given:
                 prompt = self._prompt
                 said = await prompt.ainvoke(one, config) if prompt else one
-                async with aclosing(self._pieces(_turns(said, self._vendor), kwargs)) as found:
+                async with aclosing(self._pieces(self._turns(said), kwargs)) as found:
                     async for piece in found:
                         yield piece
 
@@ -135,6 +134,23 @@ class SelfCorrecting(Runnable[Any, Any]):
         async with aclosing(stream) as found:
             async for piece in found:
                 yield piece
+
+    async def aclose(self) -> None:
+        """Close the connections that were opened for the running event loop."""
+        await self._backend.aclose()
+
+    def close(self) -> None:
+        """Close the connections that the synchronous methods opened."""
+        _sync.call(self.aclose())
+
+    def _turns(self, given: Any) -> tuple[Message, ...]:
+        """The turns in whatever a chat model takes."""
+        if isinstance(given, PromptValue):
+            messages = given.to_messages()
+        else:
+            alone = isinstance(given, str | BaseMessage)
+            messages = convert_to_messages([given] if alone else given)
+        return from_langchain(messages, vendor=self._backend.provider)
 
     async def _asked(self, turns: tuple[Message, ...], options: dict[str, Any]) -> Any:
         return self._result(await self._client.ask(turns, **options))
@@ -184,17 +200,6 @@ def _parted(runnable: Runnable[Any, Any]) -> tuple[Runnable[Any, Any] | None, Ru
     *before, last = runnable.steps
     prompt = before[0] if len(before) == 1 else RunnableSequence(*before)
     return prompt, last
-
-
-def _turns(given: Any, vendor: str) -> tuple[Message, ...]:
-    """The turns in whatever a chat model takes."""
-    if isinstance(given, PromptValue):
-        messages: list[BaseMessage] = given.to_messages()
-    elif isinstance(given, str | BaseMessage):
-        messages = convert_to_messages([given])
-    else:
-        messages = convert_to_messages(given)
-    return from_langchain(messages, vendor=vendor)
 
 
 def _message(reply: Reply) -> AIMessage:

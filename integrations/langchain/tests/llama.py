@@ -39,7 +39,7 @@ def serving(
     model: str, senses: Path | None = None, context: int = 4096
 ) -> Iterator[dict[str, Any]]:
     """A server of ``model`` on the loopback interface: what a client needs to ask it."""
-    xllamacpp = pytest.importorskip("xllamacpp")  # there are no builds of it for some processors
+    xllamacpp = pytest.importorskip("xllamacpp", reason="needs the extra [local]")
     params, key = xllamacpp.CommonParams(), secrets.token_hex(16)
     params.model.path = str(embedded_models()[model])
     params.model_alias = {model}

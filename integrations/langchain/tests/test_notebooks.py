@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-nbformat = pytest.importorskip("nbformat")
-pytest.importorskip("nbclient")
+nbformat = pytest.importorskip("nbformat", reason="reads the notebooks")
+pytest.importorskip("nbclient", reason="runs them")
 
 COOKBOOK = Path(__file__).parents[3] / "cookbook"
 NOTEBOOKS = sorted(COOKBOOK.glob("*-langchain-*.ipynb"))

@@ -157,7 +157,8 @@ class TokenBudgetMiddleware(AsyncHook[TokenBudgetState]):
         self, request: ModelRequest[Any], handler: Handler
     ) -> ExtendedModelResponse[Any]:
         """The model's response, paid for. Raises ``TokenBudgetExceeded`` where that was wanted."""
-        snapshot = dict(request.state.get("token_budget") or self._begin({}))  # type: ignore[call-overload]
+        state: Any = request.state
+        snapshot = dict(state.get("token_budget") or self._begin({}))
         scopes = self._scopes_of(request.runtime, snapshot)
         await self._restore(scopes, snapshot)
         counter = self._counter or counter_for(name_of(request.model))

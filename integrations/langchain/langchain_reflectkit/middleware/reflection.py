@@ -44,7 +44,7 @@ try:
         internal_call_metadata,
     )
 except ImportError:  # releases before 1.4.8 know no internal calls
-    InternalCallTransformer = None  # type: ignore[assignment,misc]
+    InternalCallTransformer = None  # type: ignore[assignment,misc]  # in place of the class
 
     def internal_call_metadata() -> dict[str, Any]:
         """Nothing marks a call as internal in this release."""

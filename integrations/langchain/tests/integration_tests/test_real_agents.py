@@ -25,9 +25,12 @@ from langchain_reflectkit import (
     TokenBudgetMiddleware,
     with_reflection,
 )
+from langchain_reflectkit._sync import call
 from reflectkit import Budget, Client, Draft, Limit, SQLiteLedger, Verdict, verify
 
 Made = Callable[..., Any]
+# what we say of ChatOpenAI at other servers is true, and no matter here: reasoning comes in tags
+DROPS = pytest.mark.filterwarnings("ignore:ChatOpenAI drops:UserWarning")
 
 
 def ask(question: str = "What is (2 + 2) * 7?") -> Any:
@@ -48,7 +51,7 @@ def tools() -> Iterator[dict[str, Any]]:
 
 
 def chat_openai(where: dict[str, Any], **settings: Any) -> Any:
-    openai = pytest.importorskip("langchain_openai")  # the package does without it
+    openai = pytest.importorskip("langchain_openai", reason="somebody else's model")
     return openai.ChatOpenAI(**where, temperature=0, **settings)
 
 
@@ -56,7 +59,7 @@ def reflecting(where: dict[str, Any], **settings: Any) -> ChatReflectKit:
     return ChatReflectKit(**where, temperature=0, **settings)
 
 
-@pytest.mark.filterwarnings("ignore:ChatOpenAI drops:UserWarning")
+@DROPS
 async def test_chat_openai_as_a_backend(reflect: dict[str, Any]) -> None:
     backend = LangChainBackend(chat_openai(reflect))
     async with Client(backend, mode="trained", dialect="reflection") as client:
@@ -66,14 +69,22 @@ async def test_chat_openai_as_a_backend(reflect: dict[str, Any]) -> None:
     assert reply.reflections
 
 
-@pytest.mark.filterwarnings("ignore:ChatOpenAI drops:UserWarning")
+@DROPS
 def test_one_model_in_several_loops(reflect: dict[str, Any]) -> None:
     import asyncio
 
     chat = with_reflection(chat_openai(reflect), mode="trained", dialect="reflection")
+
+    async def once() -> str:
+        try:
+            return (await chat.ainvoke("What is 3 + 4?")).text
+        finally:
+            await chat.client.aclose()
+
     assert chat.invoke("What is 3 + 4?").text == "7"
-    assert asyncio.run(chat.ainvoke("What is 3 + 4?")).text == "7"
+    assert asyncio.run(once()) == "7"
     assert chat.invoke("What is 3 + 5?").text == "8"
+    call(chat.client.aclose())
 
 
 def test_parsers_on_the_embedded_model() -> None:
@@ -83,13 +94,14 @@ def test_parsers_on_the_embedded_model() -> None:
     assert "".join((chat | OutputOnlyParser()).stream("What is (2 + 2) * 7?")) == "28"
 
 
-@pytest.mark.filterwarnings("ignore:ChatOpenAI drops:UserWarning")
+@DROPS
 def test_self_correcting_on_a_server(reflect: dict[str, Any]) -> None:
     chain = SelfCorrecting(
         chat_openai(reflect), verify=verify.Steps(), mode="trained", dialect="reflection"
     )
     answer = chain.invoke("What is (2 + 2) * 7?")
     assert (answer.text, answer.response_metadata["reflectkit"]["status"]) == ("28", "accepted")
+    chain.close()
 
 
 @tool

@@ -184,7 +184,7 @@ class TestInProcess(_Suite):
     details = ("reasoning_output",)
 
     def who(self, name: str, request: pytest.FixtureRequest) -> dict[str, Any]:
-        pytest.importorskip("xllamacpp")  # there are no builds of it for some processors
+        pytest.importorskip("xllamacpp", reason="needs the extra [local]")
         tools = {"model": "nano-tools", "mode": "plain"}
         return tools if name in CALLS else {"model": "nano-reflect"}
 

@@ -304,7 +304,7 @@ def test_loops_one_after_another_and_in_a_running_one() -> None:
 
 
 def test_chat_openai_before_another_server_warns() -> None:
-    openai = pytest.importorskip("langchain_openai")
+    openai = pytest.importorskip("langchain_openai", reason="somebody else's model")
     with pytest.warns(UserWarning, match="drops the reasoning"):
         LangChainBackend(
             openai.ChatOpenAI(base_url="http://127.0.0.1:9/v1", api_key="k", model="m")

@@ -79,7 +79,8 @@ async def test_streamed_text_is_never_withdrawn_and_leaving_stops_the_model() ->
     assert "".join(c.text for c in chunks) == "28"
     assert chunks[-1].response_metadata["reflectkit"]["attempts"] == 2
     model = Streamed(says=[["<think>hm</think>", *["a"] * 50]])
-    async with aclosing(SelfCorrecting(model, attempts=1).astream("hi")) as stream:  # type: ignore[type-var]
+    found: Any = SelfCorrecting(model, attempts=1).astream("hi")
+    async with aclosing(found) as stream:
         async for _ in stream:
             break
     assert model.closed == ["early"]

@@ -77,7 +77,8 @@ def test_what_a_vendor_is_sent_comes_back_as_it_was(messages: list[AnyMessage]) 
     for sent, original in zip(stranger, messages, strict=True):
         if isinstance(original, AIMessage):  # words and calls, and nothing that is not theirs
             assert (sent.content, sent.additional_kwargs) == (original.text, {})
-            assert sent.tool_calls == original.tool_calls  # type: ignore[attr-defined]  # an AIMessage
+            assert isinstance(sent, AIMessage)
+            assert sent.tool_calls == original.tool_calls
 
 
 calls = st.builds(ToolCall, word, word, arguments.map(json.dumps))

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import copy
+import gc
 import json
 import pickle
+import sys
 import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -25,6 +30,7 @@ from pydantic import BaseModel, ValidationError
 import reflectkit
 from langchain_reflectkit import ChatReflectKit
 from langchain_reflectkit._messages import from_langchain
+from langchain_reflectkit._sync import call
 from reflectkit import Budget, Draft, Usage
 from reflectkit.testing import ScriptedBackend, chat, chunkings, refusal
 from scenario import answer, exact, serving
@@ -310,6 +316,7 @@ async def test_errors_are_of_both_families(served: Any, kind: type[Exception]) -
     assert (type(again), again.status) == (type(error), error.status)
 
 
+# core says so of its own way to load, which is what is tested
 @pytest.mark.filterwarnings("ignore:The function `load` is in beta")
 def test_serialisation_holds_no_secret() -> None:
     at = "127.0.0.1:9/v1"
@@ -437,8 +444,49 @@ async def test_closing_and_going_on() -> None:
         await model.aclose()
 
 
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream", "left", "loops"])
+def test_a_model_that_nobody_closes_leaks_nothing(way: str) -> None:
+    """Its connections end with their loop, or with it: no warning of a socket, none of a task."""
+
+    async def read(model: Any, early: bool = False) -> None:
+        async for _ in model.astream("?"):
+            if early:
+                break
+
+    ways: dict[str, Any] = {
+        "invoke": lambda model: model.invoke("?"),
+        "ainvoke": lambda model: asyncio.run(model.ainvoke("?")),
+        "stream": lambda model: list(model.stream("?")),
+        "astream": lambda model: asyncio.run(read(model)),
+        "left": lambda model: [asyncio.run(read(model, early=True)), next(model.stream("?"))],
+        "loops": lambda model: [asyncio.run(model.ainvoke("?")) for _ in range(3)],
+    }
+    with serving(exact) as server, unraised() as found:
+        ways[way](ChatReflectKit(base_url=server.url, model="m", mode="plain"))
+        gc.collect()
+        call(asyncio.sleep(0.05))  # what is closed in the loop of the synchronous methods
+        gc.collect()
+    assert found == []
+
+
+@contextmanager
+def unraised() -> Iterator[list[str]]:
+    """What the garbage collector warns of and cannot raise."""
+    found: list[str] = []
+    usual = sys.unraisablehook
+    gc.collect()  # of earlier tests
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always", ResourceWarning)
+        sys.unraisablehook = lambda said: found.append(repr(said.exc_value))
+        try:
+            yield found
+        finally:
+            sys.unraisablehook = usual
+            found += [str(w.message) for w in warned]
+
+
 def test_a_model_inside_a_graph_counts_once_and_shows_no_drafts_as_text() -> None:
-    graph = pytest.importorskip("langgraph.graph")
+    graph = pytest.importorskip("langgraph.graph", reason="the model works without it")
     wrong = WHOLE.replace("4", "5")
     model = scripted(wrong, WHOLE, verify=is_four)
 
