@@ -119,13 +119,12 @@ class _Answers:
     """A verifier that has nothing to say of a turn that calls tools."""
 
     def __init__(self, verifier: Any) -> None:
-        if not callable(verifier):
-            from reflectkit.verify import runnable
+        from reflectkit.verify.callables import name_of, runnable
 
+        if not callable(verifier):
             verifier = runnable(verifier)
         self._verifier = verifier
-        name = getattr(verifier, "name", "") or getattr(verifier, "__name__", "")
-        self.name = name if isinstance(name, str) and name else type(verifier).__name__
+        self.name = name_of(verifier)
 
     def __call__(self, draft: Draft, /) -> Any:
         return None if draft.transcript.tool_calls else self._verifier(draft)

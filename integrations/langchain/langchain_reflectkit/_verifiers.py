@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from langchain_core.exceptions import OutputParserException
@@ -16,7 +15,7 @@ from langchain_core.tools import BaseTool
 from reflectkit import Draft, Verdict
 from reflectkit.verify import Verifier
 from reflectkit.verify import runnable as from_runnable
-from reflectkit.verify.callables import name_of, verdicts_of
+from reflectkit.verify.callables import name_of
 
 __all__ = ["HIDDEN", "Parses", "verifiers_of"]
 
@@ -35,7 +34,7 @@ def verifiers_of(given: Any, metadata: Mapping[str, Any] | None = None) -> list[
 
 def _verifier(one: Any, metadata: dict[str, Any]) -> Verifier:
     if isinstance(one, BaseTool):
-        return _Tool(one)
+        return from_runnable(_Tool(one), name=one.name, by="tool")
     if isinstance(one, BaseLLMOutputParser):
         return Parses(one)
     if isinstance(one, Runnable):
@@ -53,28 +52,13 @@ class _Tool:
 
     def __init__(self, tool: BaseTool) -> None:
         self._tool = tool
-        self.name = tool.name
 
-    async def __call__(self, draft: Draft, /) -> Sequence[Verdict]:
-        known = {"question": draft.question, "output": draft.output}
-        known["thinking"] = draft.thinking or ""
+    async def ainvoke(self, given: Mapping[str, str]) -> Any:
         wanted = self._tool.args
-        asked = {name: text for name, text in known.items() if name in wanted}
+        asked = {name: text for name, text in given.items() if name in wanted}
         if not asked and len(wanted) == 1:
-            asked = dict.fromkeys(wanted, draft.output)
-        config: Any = {"tags": [HIDDEN]}
-        verdict = from_runnable(_Done(await self._tool.ainvoke(asked, config)))(draft)
-        return [replace(v, name=self.name, by="tool") for v in verdicts_of(verdict, self.name)]
-
-
-class _Done:
-    """A result in the shape that ``verify.runnable`` reads."""
-
-    def __init__(self, result: Any) -> None:
-        self._result = result
-
-    def invoke(self, _: object) -> Any:
-        return self._result
+            asked = dict.fromkeys(wanted, given["output"])
+        return await self._tool.ainvoke(asked, {"tags": [HIDDEN]})
 
 
 class Parses:

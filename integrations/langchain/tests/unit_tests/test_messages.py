@@ -18,7 +18,7 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
-from langchain_reflectkit import ReflectionMiddleware, SelfCorrecting
+from langchain_reflectkit import SelfCorrecting
 from langchain_reflectkit._messages import calls_in, from_langchain, to_langchain, tool_calls
 from reflectkit import ConfigurationError, Message, ToolCall
 from spoken import Spoken
@@ -136,16 +136,3 @@ def test_pictures_and_signed_blocks_pass_through_a_correcting_model() -> None:
     ]
     SelfCorrecting(model, verify=lambda d: d.output == "28").invoke(asked)
     assert [sent["messages"][:3] for sent in model.asked] == [asked, asked]
-
-
-async def test_system_messages_of_a_conversation_stay_in_a_request_for_a_better_answer() -> None:
-    from langchain.agents import create_agent
-
-    from reflectkit.correction import Revise
-
-    model = Spoken(says=["27", "28"])
-    checked = ReflectionMiddleware(lambda d: d.output == "28", policy=Revise())
-    given = [SystemMessage("Be brief."), HumanMessage("4 * 7?", id="mine")]
-    await create_agent(model, middleware=[checked]).ainvoke({"messages": given})
-    system, question, draft, _ = model.asked[1]["messages"]
-    assert (system.content, question.id, draft.content) == ("Be brief.", "mine", "27")

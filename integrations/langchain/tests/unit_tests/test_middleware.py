@@ -11,7 +11,7 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, ModelRetryMiddleware
 from langchain_core.caches import InMemoryCache
 from langchain_core.globals import set_llm_cache
-from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphBubbleUp
@@ -97,6 +97,17 @@ async def test_feedback_is_in_the_request_and_not_in_the_state() -> None:
     system, question, draft, complaint = model.asked[1]["messages"]
     assert (system.content, question.id, draft.content) == ("Be brief.", "mine", "27")
     assert "It is not 28." in complaint.content
+
+
+async def test_system_messages_of_a_conversation_stay_in_a_request_for_a_better_answer() -> None:
+    from reflectkit.correction import Revise
+
+    model = Spoken(says=["27", "28"])
+    checked = ReflectionMiddleware(lambda d: d.output == "28", policy=Revise())
+    given = [SystemMessage("Be brief."), HumanMessage("4 * 7?", id="mine")]
+    await create_agent(model, middleware=[checked]).ainvoke({"messages": given})
+    system, question, draft, _ = model.asked[1]["messages"]
+    assert (system.content, question.id, draft.content) == ("Be brief.", "mine", "27")
 
 
 async def test_the_first_answer_stays_unless_somebody_speaks_against_it() -> None:
