@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from time import time
@@ -11,7 +10,6 @@ from typing import Annotated, Any, Final, Literal, NotRequired, get_args
 from langchain.agents.middleware import AgentState, ModelRequest, ModelResponse
 from langchain.agents.middleware.types import ExtendedModelResponse, PrivateStateAttr
 from langchain_core import exceptions
-from langgraph.config import get_config
 from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 
@@ -19,7 +17,7 @@ from reflectkit import Budget, BudgetExceeded, ConfigurationError, Limit, Scope,
 from reflectkit.budget.ledger import Demand
 from reflectkit.budget.tokens import Counter
 from reflectkit.counters import counter_for
-from reflectkit.ledgers import Ledger, MemoryLedger
+from reflectkit.ledgers import Ledger
 from reflectkit.ledgers.hold import Lease, hold
 
 from .._counting import is_cached, usage_of
@@ -27,13 +25,13 @@ from .._errors import TokenBudgetExceeded
 from .._sync import call
 from .._wrapped import field_of, models_in, name_of, with_fields
 from . import _wrapup
+from ._accounts import Accounts, Limits, begun
 from ._hooks import AsyncHook, Handler, answer_in
 from ._room import Plan, room_of
 
 __all__ = ["TokenBudgetExceeded", "TokenBudgetMiddleware", "TokenBudgetState"]
 
 Exit = Literal["answer", "end", "error"]
-Limits = Limit | Sequence[Limit] | None
 
 #: tokens that are wanted for an answer that nothing else limits
 _USUAL: Final = 4096
@@ -104,19 +102,20 @@ class TokenBudgetMiddleware(AsyncHook[TokenBudgetState]):
             raise ConfigurationError(
                 f"exit_behavior is {exit_behavior!r}.", hint='It is "answer", "end" or "error".'
             )
-        self._run = _limits_of(self._budget)
-        self._thread = _limits(thread)
-        self._tenant = _limits(tenant)
-        self._tenant_of = tenant_of or _tenant
-        self._scopes = tuple(scopes)
-        if not (self._run or self._thread or self._tenant or scopes or self._budget):
+        self._accounts = Accounts(
+            run=_limits_of(self._budget),
+            thread=thread,
+            tenant=tenant,
+            tenant_of=tenant_of,
+            further=scopes,
+            ledger=ledger,
+        )
+        if not (self._accounts or self._budget):
             raise ConfigurationError(
                 "No budget was given.", hint="Pass budget=, thread=, tenant= or scopes=."
             )
-        self._ledger = ledger or MemoryLedger()
         self._exit = exit_behavior
         self._counter = counter
-        self._restored: set[str] = set()
         #: by model: tokens that its prompts had beside what is seen of them here
         self._unseen: dict[str, int] = {}
 
@@ -124,17 +123,7 @@ class TokenBudgetMiddleware(AsyncHook[TokenBudgetState]):
 
     def before_agent(self, state: TokenBudgetState, runtime: Any) -> dict[str, Any]:
         """A new run begins; one that is resumed does not pass here."""
-        return {"token_budget": self._begin(state.get("token_budget") or {})}
-
-    def _begin(self, old: dict[str, Any]) -> dict[str, Any]:
-        return {
-            "run": uuid.uuid4().hex,
-            "began": time(),
-            "tokens": 0,
-            "calls": 0,
-            "thread": old.get("thread", 0),
-            "exact": old.get("exact", True),
-        }
+        return {"token_budget": begun(state.get("token_budget") or {})}
 
     async def abefore_agent(self, state: TokenBudgetState, runtime: Any) -> dict[str, Any]:
         """See ``before_agent``."""
@@ -142,10 +131,7 @@ class TokenBudgetMiddleware(AsyncHook[TokenBudgetState]):
 
     async def aafter_agent(self, state: TokenBudgetState, runtime: Any) -> None:
         """The run is over, and so is its account."""
-        run = (state.get("token_budget") or {}).get("run")
-        if run and self._run:
-            await Scope("run", run, ledger=self._ledger).reset()
-            self._restored.discard(f"run:{run}")
+        await self._accounts.end((state.get("token_budget") or {}).get("run", ""))
 
     def after_agent(self, state: TokenBudgetState, runtime: Any) -> None:
         """See ``aafter_agent``."""
@@ -158,9 +144,9 @@ class TokenBudgetMiddleware(AsyncHook[TokenBudgetState]):
     ) -> ExtendedModelResponse[Any]:
         """The model's response, paid for. Raises ``TokenBudgetExceeded`` where that was wanted."""
         state: Any = request.state
-        snapshot = dict(state.get("token_budget") or self._begin({}))
-        scopes = self._scopes_of(request.runtime, snapshot)
-        await self._restore(scopes, snapshot)
+        snapshot = dict(state.get("token_budget") or begun({}))
+        scopes = self._accounts.scopes(request.runtime, snapshot)
+        await self._accounts.restore(scopes, snapshot)
         counter = self._counter or counter_for(name_of(request.model))
         room = await room_of(scopes, self._left_of(snapshot))
         terms = _wrapup.Terms(
@@ -181,9 +167,8 @@ class TokenBudgetMiddleware(AsyncHook[TokenBudgetState]):
             if self._exit == "error":
                 raise TokenBudgetExceeded(room.by)
             response = _wrapup.ended(request, room, self._exit)
-        return ExtendedModelResponse(
-            response, Command(update={"token_budget": await self._snapshot(scopes, snapshot)})
-        )
+        told = await self._accounts.told(scopes, snapshot)
+        return ExtendedModelResponse(response, Command(update={"token_budget": told}))
 
     async def _paid(
         self,
@@ -237,50 +222,6 @@ class TokenBudgetMiddleware(AsyncHook[TokenBudgetState]):
             return None
         return 1 - (time() - float(snapshot["began"])) / seconds
 
-    # --- accounts
-
-    def _scopes_of(self, runtime: Any, snapshot: dict[str, Any]) -> list[Scope]:
-        found: list[Scope] = []
-        how: Any = {"ledger": self._ledger, "shortage": "shrink"}
-        if self._run:
-            found.append(Scope("run", snapshot["run"], *self._run, **how))
-        if self._thread:
-            found.append(Scope("thread", _thread_id(), *self._thread, **how))
-        if self._tenant:
-            name = self._tenant_of(runtime)
-            if not name:
-                raise ConfigurationError(
-                    "This call belongs to no tenant, and tenants have limits.",
-                    hint='Put "tenant" into the context or configurable, or pass tenant_of=.',
-                )
-            found.append(Scope("tenant", str(name), *self._tenant, **how))
-        return [*found, *self._scopes]
-
-    async def _restore(self, scopes: Sequence[Scope], snapshot: dict[str, Any]) -> None:
-        """Tell a ledger that is new to a run or thread what that had spent before."""
-        told = {"run": ("tokens", "calls"), "thread": ("thread", "")}
-        for scope in scopes:
-            kind = scope.key.partition(":")[0]
-            if kind not in told or scope.key in self._restored or scope.ledger is not self._ledger:
-                continue
-            self._restored.add(scope.key)
-            tokens, calls = (int(snapshot.get(name) or 0) for name in told[kind])
-            await _catch_up(scope, tokens, calls)
-
-    async def _snapshot(self, scopes: Sequence[Scope], snapshot: dict[str, Any]) -> dict[str, Any]:
-        spent: dict[str, int] = {}
-        for scope in scopes:
-            kind = scope.key.partition(":")[0]
-            for row in await scope.balances():
-                if row.key.endswith("/ever"):
-                    spent[f"{kind} {row.key.rsplit('/', 2)[1]}"] = row.spent
-        return {
-            **snapshot,
-            "tokens": spent.get("run tokens", snapshot.get("tokens", 0)),
-            "calls": spent.get("run calls", snapshot.get("calls", 0)),
-            "thread": spent.get("thread tokens", snapshot.get("thread", 0)),
-        }
-
 
 class _Refused(Exception):
     """A ledger did not grant what was asked for: it had changed meanwhile."""
@@ -288,15 +229,6 @@ class _Refused(Exception):
     def __init__(self, by: str) -> None:
         super().__init__(by)
         self.by = by
-
-
-async def _catch_up(scope: Scope, tokens: int, calls: int) -> None:
-    rows = {row.key.rsplit("/", 2)[1]: row.spent for row in await scope.balances()}
-    missing = max(0, tokens - rows.get("tokens", 0))
-    calls = max(0, calls - rows.get("calls", 0))
-    if missing or calls:
-        lease = await hold([scope], Demand(prompt=0, completion=0, calls=0))
-        await lease.settle(tokens=missing, calls=calls)
 
 
 async def _give_up(lease: Lease, error: BaseException, most: int) -> None:
@@ -362,33 +294,3 @@ def _limits_of(budget: Budget | None) -> tuple[Limit, ...]:
     if budget and budget.calls:
         found.append(Limit(calls=budget.calls))
     return tuple(found)
-
-
-def _limits(given: Limits) -> tuple[Limit, ...]:
-    found = () if given is None else (given,) if isinstance(given, Limit) else tuple(given)
-    if any(limit.unit == "money" for limit in found):
-        raise ConfigurationError(
-            "An agent's accounts are kept in tokens and calls.",
-            hint="Limit money in ChatReflectKit(scopes=..., prices=...).",
-        )
-    return found
-
-
-def _thread_id() -> str:
-    found = (get_config().get("configurable") or {}).get("thread_id")
-    if not found:
-        raise ConfigurationError(
-            "Threads have limits, and this call has none.",
-            hint='Invoke the agent with {"configurable": {"thread_id": ...}}.',
-        )
-    return str(found)
-
-
-def _tenant(runtime: Any) -> str | None:
-    context = getattr(runtime, "context", None)
-    if isinstance(context, dict) and context.get("tenant"):
-        return str(context["tenant"])
-    if name := getattr(context, "tenant", None):
-        return str(name)
-    found = (get_config().get("configurable") or {}).get("tenant")
-    return str(found) if found else None

@@ -21,7 +21,13 @@ ROOMS = (
     *("_clients", "_running"),
     # what users name
     *("chat_models", "backend", "output_parsers", "correcting"),
-    *("middleware.history", "middleware._hooks", "middleware._room", "middleware._wrapup"),
+    *(
+        "middleware.history",
+        "middleware._hooks",
+        "middleware._room",
+        "middleware._accounts",
+        "middleware._wrapup",
+    ),
     *("middleware.budget", "middleware.reflection", "middleware"),
 )
 
