@@ -37,15 +37,14 @@ class Parade:
 
     def text(self, number: int, certain: Iterable[ProtocolEvent]) -> None:
         """Events of the answer of attempt ``number``, which that attempt will not take back."""
-        pieces = self._texts.setdefault(number, AnswerText()).feed(certain)
+        pieces = self._text(number).feed(certain)
         if self._live and number == 1:
             self.answer += pieces
         self._show(number, pieces)
 
     def over(self, attempt: Attempt) -> None:
         """The attempt is over: the rest of its answer."""
-        text = self._texts.setdefault(attempt.number, AnswerText())
-        rest = text.finish(attempt.transcript.output)
+        rest = self._text(attempt.number).finish(attempt.transcript.output)
         if self._live and attempt.number == 1 and rest:
             self.answer.append(rest)
         self._show(attempt.number, [rest] if rest else [])
@@ -63,6 +62,11 @@ class Parade:
         if self._standing != reply.chosen and reply.output:
             self._tell(reply.output)
         return [*events, *([Accepted(reply.chosen, reply.status)] if said else [])]
+
+    def _text(self, number: int) -> AnswerText:
+        if number not in self._texts:
+            self._texts[number] = AnswerText()
+        return self._texts[number]
 
     def _show(self, number: int, pieces: list[str]) -> None:
         """One answer stands at a time; those beside it are not shown."""

@@ -74,14 +74,16 @@ class Reader:
 
     def feed(self, chunk: Chunk) -> list[ProtocolEvent]:
         """Take the next chunk; what it settles comes back as events."""
-        self._tool_calls += chunk.tool_calls
+        if chunk.tool_calls:
+            self._tool_calls += chunk.tool_calls
         if chunk.payload is not None:
             self._payload = {**(self._payload or {}), **chunk.payload}
-        events = self._turn(field=True) if chunk.reasoning else []
+        events: list[ProtocolEvent] = []
         if chunk.reasoning:
+            events += self._turn(field=True)
             events += self._placed(self._parser.feed_reasoning(chunk.reasoning))
         if chunk.text:
-            events += self._turn(field=False)
+            events += self._turn(field=False) if self._in_field else ()
             events += self._placed(self._parser.feed(chunk.text))
         return events
 
@@ -139,7 +141,7 @@ class Reader:
         return events
 
     def _placed(self, events: list[ProtocolEvent]) -> list[ProtocolEvent]:
-        return shifted(events, *self._base)
+        return shifted(events, *self._base) if self._done else events
 
 
 def shifted(events: Iterable[ProtocolEvent], index: int, position: int) -> list[ProtocolEvent]:

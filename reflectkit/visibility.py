@@ -67,7 +67,7 @@ class Answer:
             self._late |= bool(self._held)
         for event in events:
             self._take(event)
-        ready = self._ready(progress.unsettled)
+        ready = self._ready(progress.unsettled) if self._held else []
         for event in ready:
             self._count(event)
         return ready

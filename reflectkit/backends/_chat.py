@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from ..errors import BackendError, BackendWireError, ReflectKitError
@@ -14,6 +14,8 @@ from ._wire import ChunkReader, WireFault
 
 __all__ = ["AnswerReader", "ChatStream", "excerpt"]
 
+#: what ``json.loads`` calls in the end
+_decode: Final = json.JSONDecoder().decode
 _DONE: Final = "[DONE]"
 _WHITE: Final = b" \t\r\n\xef\xbb\xbf"
 #: events to look at, after a stop string was found on our side, for the usage that may follow
@@ -97,9 +99,10 @@ class ChatStream:
     @property
     def over(self) -> bool:
         """Nothing that follows can matter."""
-        tail_read = self._reader.finished or self._after_stop >= _AFTER_STOP
-        page = self._html and self._sniffed
-        return page or self._done or (self._reader.stopped and tail_read)
+        if self._done or (self._html and self._sniffed):
+            return True
+        tail_read = self._after_stop >= _AFTER_STOP
+        return self._reader.stopped and (tail_read or self._reader.finished)
 
     def feed(self, data: bytes | ReflectKitError) -> Iterator[Chunk]:
         """The chunks that these bytes complete; a fault of the connection is fed like bytes."""
@@ -116,8 +119,7 @@ class ChatStream:
             too_large = ""
         if too_large:
             yield from self.fail(BackendWireError(too_large, hint="This is not a chat stream."))
-        for event in events:
-            yield from self._event(event)
+        yield from self._events(events)
 
     def finish(self) -> Iterator[Chunk]:
         """The last chunk, which carries ``finish``; raises if the answer is not whole."""
@@ -160,23 +162,27 @@ class ChatStream:
 
     def _rest(self) -> Iterator[Chunk]:
         if self._json is not None and not self._html:
-            yield from self._event(self._json.decode("utf-8", "replace"))
+            yield from self._events([self._json.decode("utf-8", "replace")])
             self._done = self._reader.started
-        for event in self._frames.finish():
-            yield from self._event(event)
+        yield from self._events(self._frames.finish())
 
-    def _event(self, event: str) -> Iterator[Chunk]:
-        if self._done or event.strip() == _DONE:
-            # a bare [DONE] is no answer; it says only that nothing was lost on the way
-            self._done = self._done or self._reader.started
-            return
-        self._after_stop += self._reader.stopped
-        data = _loads(event)
-        fault = self._reader.fault(data)
-        if fault or not isinstance(data, dict):
-            yield from self.fail(_reported(fault) if fault else _not_json(event))
-        yield from self._reader.read(data)
-        self._done = self._done or self._reader.ended
+    def _events(self, events: Iterable[str]) -> Iterator[Chunk]:
+        for event in events:
+            if self._done or event.strip() == _DONE:
+                # a bare [DONE] is no answer; it says only that nothing was lost on the way
+                self._done = self._done or self._reader.started
+                continue
+            self._after_stop += self._reader.stopped
+            value = _loads(event)
+            if error := self._fault(value, event):
+                yield from self.fail(error)
+            yield from self._reader.read(value)
+            self._done = self._done or self._reader.ended
+
+    def _fault(self, value: object, event: str) -> BackendWireError | None:
+        if fault := self._reader.fault(value):
+            return _reported(fault)
+        return None if isinstance(value, dict) else _not_json(event)
 
     def _early_end(self) -> BackendWireError:
         if self._html:
@@ -203,7 +209,7 @@ def excerpt(data: bytes, size: int = 200) -> str:
 
 def _loads(text: str) -> Any:
     try:
-        return json.loads(text)
+        return _decode(text)
     except (ValueError, RecursionError):
         return None
 

@@ -88,24 +88,26 @@ class Answer:
 
         ``seconds`` takes the place of the time-out.
         """
-        timeouts = self._deadline.timeouts
-        # Between pieces, which are many, one timer watches over all; else each wait has its own.
-        watched = self._began and seconds is None and timeouts.total is None
-        what = "no further byte came" if self._began else "no byte of the answer came"
-        wait = timeouts.between if self._began else timeouts.first
-        limit = self._deadline.limit(wait if seconds is None else seconds, what)
         try:
-            if watched:
+            # Between pieces, which are many, one timer watches over all; else each has its own.
+            if self._began and seconds is None and self._deadline.timeouts.total is None:
                 with self._silence:
                     piece = await self._http.wait(anext(self._pieces, None), None, began=True)
             else:
+                limit = self._limit(seconds)
                 piece = await self._http.wait(anext(self._pieces, None), limit, began=True)
         except ReflectKitError as error:
             self.ended = True
-            return self._http.too_slow(limit[1]) if self._silence.broken else error
+            return self._http.too_slow(self._limit(seconds)[1]) if self._silence.broken else error
         self._began = True
         self.ended = self._whole = piece is None
         return piece or b""
+
+    def _limit(self, seconds: float | None) -> tuple[float | None, str]:
+        timeouts = self._deadline.timeouts
+        what = "no further byte came" if self._began else "no byte of the answer came"
+        wait = timeouts.between if self._began else timeouts.first
+        return self._deadline.limit(wait if seconds is None else seconds, what)
 
     async def read(self, largest: int = 64 * 1024) -> str:
         """The beginning of the body; a fault on the way ends it. Closes the answer."""
@@ -219,9 +221,8 @@ def _quiet_url() -> type[httpx.URL]:
 class Http:
     """Requests to one server: time-outs, retries, and errors of our own tree.
 
-    Proxies, netrc and
-    certificate settings of the environment are used only with ``trust_env``. Redirects are not
-    followed: they would carry the key elsewhere.
+    Proxies, netrc and certificate settings of the environment are used only with ``trust_env``.
+    Redirects are not followed: they would carry the key elsewhere.
     """
 
     def __init__(

@@ -42,6 +42,8 @@ class SSE:
         if self._after_cr and data:
             data = data.removeprefix(b"\n")
             self._after_cr = False
+        if (whole := self._whole(data)) is not None:
+            return whole
         events: list[str] = []
         for piece in data.splitlines(keepends=True):
             line = piece.rstrip(b"\r\n")
@@ -55,6 +57,18 @@ class SSE:
     def finish(self) -> list[str]:
         """The event that the end of the stream left open, if there is one."""
         return [*self._end_line(), *self._end_event()]
+
+    def _whole(self, data: bytes) -> list[str] | None:
+        """The same at once for what nearly all servers send: whole events, each of one line of
+        data that ends in LF. None: these bytes are to be taken apart line by line."""
+        if not data.endswith(b"\n\n") or self._line or self._data or self._first or b"\r" in data:
+            return None
+        events = []
+        for event in data[:-2].split(b"\n\n"):
+            if b"\n" in event or not event.startswith(b"data: ") or len(event) > self._largest:
+                return None
+            events.append(event[6:].decode("utf-8", "replace"))
+        return events
 
     def _grow(self, size: int) -> None:
         self._size += size

@@ -54,6 +54,8 @@ _FINISH: Final[Mapping[str, FinishReason]] = {
 }
 _REASONING: Final = ("reasoning_content", "reasoning", "thinking")
 _DETAIL_TEXT: Final = ("text", "summary")
+#: what a delta may hold beside text
+_BESIDE: Final = ("tool_calls", "reasoning_details", *_REASONING)
 #: what makes vLLM and SGLang go on from the last message
 CONTINUES: Final = {"continue_final_message": True, "add_generation_prompt": False}
 
@@ -130,7 +132,7 @@ class WireFault:
 
 def read_error(data: object) -> WireFault | None:
     """The fault that a JSON body or chunk reports, or None when it reports none."""
-    if not isinstance(data, Mapping):
+    if not isinstance(data, dict):
         return None
     if error := data.get("error"):
         inner = error if isinstance(error, Mapping) else {"message": error}
@@ -252,19 +254,32 @@ class ChunkReader:
 
     def read(self, data: object) -> list[Chunk]:
         """The chunks that one JSON chunk gives; often one, sometimes none."""
-        if not isinstance(data, Mapping):
+        if not isinstance(data, dict):
             return []
-        usage = read_usage(data.get("usage")) or read_timings(data.get("timings"))
-        self._usage = usage or self._usage
+        usage = self._figures(data)
         if isinstance(model := data.get("model"), str):
             self._model = model
         choice = _first_choice(data.get("choices"))
-        self._finish = self._finish or read_finish(choice.get("finish_reason"))
+        if reason := choice.get("finish_reason"):
+            self._finish = self._finish or read_finish(reason)
         delta = _mapping(choice.get("delta")) or _mapping(choice.get("message"))
-        if self.stopped:
+        if self._stop.hit:
             return []
-        self._logprobs += _logprobs(choice.get("logprobs"))
-        return [self._with_figures(c, usage) for c in self._delta(delta)] if delta else []
+        if logprobs := choice.get("logprobs"):
+            self._logprobs += _logprobs(logprobs)
+        chunks = self._delta(delta) if delta else []
+        if usage is None and not self._logprobs:
+            return chunks
+        return [replace(c, usage=usage, logprobs=self._taken()) for c in chunks]
+
+    def _figures(self, data: Mapping[str, Any]) -> Usage | None:
+        """What the server says beside the text that it has cost so far."""
+        found, timings = data.get("usage"), data.get("timings")
+        if not found and not timings:
+            return None
+        usage = read_usage(found) or read_timings(timings)
+        self._usage = usage or self._usage
+        return usage
 
     def finish(self) -> Chunk:
         """The last chunk: text still held back, tool calls, usage, reason and replay payload."""
@@ -280,30 +295,35 @@ class ChunkReader:
             payload=self._payload(bool(calls)),
         )
 
-    def _with_figures(self, chunk: Chunk, usage: Usage | None) -> Chunk:
-        """The chunk itself, unless the server sent figures beside its text."""
-        if usage is None and not self._logprobs:
-            return chunk
-        return replace(chunk, usage=usage, logprobs=self._taken())
-
     def _taken(self) -> tuple[Mapping[str, Any], ...]:
         taken, self._logprobs = tuple(self._logprobs), []
         return taken
 
-    def _delta(self, delta: Mapping[str, Any]) -> Iterator[Chunk]:
+    def _delta(self, delta: Mapping[str, Any]) -> list[Chunk]:
+        content = delta.get("content")
+        if isinstance(content, str) and not any(map(delta.get, _BESIDE)):  # as nearly always
+            return self._text(content) if content else []
+        return list(self._parts(delta))
+
+    def _text(self, text: str) -> list[Chunk]:
+        self._any = True
+        passed = self._stop.feed(self._prefix.feed(text))
+        return [Chunk(passed, model=self._model)] if passed else []
+
+    def _parts(self, delta: Mapping[str, Any]) -> Iterator[Chunk]:
         self._calls.add(delta.get("tool_calls"))
         self._any = self._any or bool(delta.get("tool_calls"))
         details = _details(delta.get("reasoning_details"))
         self._keep(details)
         pieces = [*self._reasoning(delta, details), *_content_pieces(delta.get("content"))]
         for kind, text in pieces:
+            if kind == "text":
+                yield from self._text(text)
+                continue
             self._any = True
-            if kind == "reasoning":
-                if held := self._flush():
-                    yield Chunk(held, model=self._model)
-                yield Chunk(reasoning=text, model=self._model)
-            elif passed := self._stop.feed(self._prefix.feed(text)):
-                yield Chunk(passed, model=self._model)
+            if held := self._flush():
+                yield Chunk(held, model=self._model)
+            yield Chunk(reasoning=text, model=self._model)
 
     def _reasoning(
         self, delta: Mapping[str, Any], details: list[dict[str, Any]]
@@ -346,9 +366,10 @@ class ChunkReader:
 
 
 def _first_choice(choices: object) -> Mapping[str, Any]:
-    found = choices if isinstance(choices, list) else []
-    zero = (c for c in found if isinstance(c, Mapping) and c.get("index", 0) in (0, None))
-    return next(zero, {})
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and choice.get("index", 0) in (0, None):
+            return choice
+    return {}
 
 
 def _logprobs(value: object) -> list[Mapping[str, Any]]:
@@ -358,7 +379,7 @@ def _logprobs(value: object) -> list[Mapping[str, Any]]:
 
 
 def _mapping(value: object) -> Mapping[str, Any] | None:
-    return value if isinstance(value, Mapping) and value else None
+    return value if isinstance(value, dict) and value else None
 
 
 def _content_pieces(content: object) -> Iterator[tuple[str, str]]:

@@ -111,6 +111,8 @@ class Parser(Reading):
             return None
         if not self._ledger.marked and "thinking" in self._dialect.sections:
             return 0  # a closer without an opener would make all of it thinking
+        if self._doubt is None and self._hidden is None:
+            return None
         places = [self._hidden.doubt.save.position] if self._hidden else []
         if self._doubt is not None and not (self._code and not self._code.holds):
             places.append(self._doubt.save.position)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._blocks import Blocks
 
-__all__ = ["Translating", "call_chunks", "chunk", "pieces", "translated", "with_ids"]
+__all__ = ["Chunks", "Translating", "call_chunks", "pieces", "translated", "with_ids"]
 
 
 def translated(error: Exception) -> Exception:
@@ -82,9 +82,31 @@ def pieces(event: Event, stream: ReplyStream, blocks: Blocks) -> list[dict[str, 
     return [piece] if piece else []
 
 
-def chunk(piece: dict[str, Any]) -> ChatGenerationChunk:
-    """A chunk that holds one piece of a block."""
-    return ChatGenerationChunk(message=AIMessageChunk(content=[piece]))
+class Chunks:
+    """Makes the chunk of each piece of a block.
+
+    There are many, so each is a copy of one that was validated: half of what validating costs,
+    and equal. ``version`` is the form of messages that LangChain was asked for; the pieces have
+    that of "v1", and a chunk that says so is not translated to it again.
+    """
+
+    def __init__(self, version: str | None) -> None:
+        self._marks = {"output_version": "v1"} if version == "v1" else {}
+        self._message = AIMessageChunk(content=[])
+        self._chunk = ChatGenerationChunk(message=self._message)
+
+    def of(self, piece: dict[str, Any]) -> ChatGenerationChunk:
+        """A chunk that holds one piece of a block, and shares nothing with any other."""
+        content = {
+            "content": [piece],
+            "response_metadata": self._marks.copy(),
+            "additional_kwargs": {},
+            "tool_calls": [],
+            "invalid_tool_calls": [],
+            "tool_call_chunks": [],
+        }
+        message = self._message.model_copy(update=content)
+        return self._chunk.model_copy(update={"message": message, "text": piece.get("text", "")})
 
 
 def with_ids(reply: Reply) -> list[ToolCall]:

@@ -15,7 +15,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 from . import _sync
 from ._calling import chosen_tool, described, options_of
 from ._messages import PROVIDER, History, from_langchain, tool_calls
-from ._running import Translating, call_chunks, chunk, pieces, translated, with_ids
+from ._running import Chunks, Translating, call_chunks, pieces, translated, with_ids
 from ._usage import calls_in_thinking, metadata_of, usage_of
 
 if TYPE_CHECKING:
@@ -321,15 +321,16 @@ class ChatReflectKit(BaseChatModel):
         from ._blocks import Blocks
 
         blocks = Blocks(reasoning=self.reasoning == "blocks")
+        chunks = Chunks(self.output_version)
         async with self._open(messages, stop, kwargs) as stream:
             async for event in stream:
                 if self.rate_limiter is not None:
                     await self._turn(event)
                 for piece in pieces(event, stream, blocks):
-                    yield chunk(piece)
+                    yield chunks.of(piece)
             reply = await stream.reply()
             for text in stream.ready():  # what came with the reply, and with no event
-                yield chunk(blocks.answer(text))
+                yield chunks.of(blocks.answer(text))
         yield ChatGenerationChunk(
             message=AIMessageChunk(
                 content=[],
