@@ -72,10 +72,11 @@ vllm: $(VENV)/.dev $(VLLM_VENV)/.installed  ## the same answers from vLLM on the
 drawn: $(VENV)/.dev  ## rewrite the parts of the pages that are drawn from the code
 	$(PY) tests/meta/drawn.py
 
-bench: $(VENV)/.dev $(BENCH_VENV)/.installed  ## imports, parsing, budgets, embedded model: beside peers
+bench: $(VENV)/.dev $(BENCH_VENV)/.installed $(CHAIN_VENV)/.installed  ## imports, parsing, budgets, embedded model: beside peers
 	$(PY) benchmarks/imports.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/parser.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/streams.py
+	$(CHAIN_VENV)/bin/python benchmarks/langchain.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/metering.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/ledger.py
 	PYTHONPATH=. $(BENCH_VENV)/bin/python benchmarks/counting.py

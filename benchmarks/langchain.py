@@ -1,13 +1,16 @@
 """What a stream costs through LangChain: CPU time a chunk, beside raw httpx and ChatOpenAI.
 
-    # in an environment with integrations/langchain, langchain-openai and this package's own:
-    PYTHONPATH=.:integrations/langchain python benchmarks/langchain.py
+    make bench   # or, in the environment of `make langchain`:
+    python benchmarks/langchain.py
 
 The server, the answers (200 chunks with thinking in tags, at once or paced by 1 ms) and the method
 are those of ``streams.py``: all take turns in one process; "over" is CPU time beyond httpx and
-``json.loads``, and the last column its share of what ``ChatOpenAI.astream`` takes beyond it. Ours
-parses sections, the peer does not. Then what importing the chat model costs, each time in a process
-of its own, beside importing LangChain's own base class.
+``json.loads``, and the last column its share of what the peer takes beyond it: ``ChatOpenAI`` with
+messages of the same form, the default one or "v1". Every event of an answer is a chunk of
+``astream`` on both sides, and both ask for usage. Ours parses sections, the peer does not.
+
+Then what importing the chat model costs, each time in a process of its own, beside importing
+LangChain's own base class.
 """
 
 from __future__ import annotations
@@ -108,11 +111,11 @@ def show(pace: str, taken: dict[str, list[float]]) -> None:
     medians = {name: statistics.median(times) for name, times in taken.items()}
     floor = medians["httpx and json.loads"]
     print(f"\n{CHUNKS} chunks, {pace}: CPU microseconds a chunk")
-    print(f"  {'':24}{'all':>8}{'over':>8}{'of ChatOpenAI':>15}")
+    print(f"  {'':24}{'all':>8}{'over':>8}{'of':>10}")
     for name, cost in medians.items():
-        # the same form of message of the peer
-        peer = medians["ChatOpenAI, v1" if name.endswith("v1") else "ChatOpenAI"] - floor
-        print(f"  {name:24}{cost:8.1f}{cost - floor:8.1f}{(cost - floor) / peer:15.2f}")
+        peer = "ChatOpenAI, v1" if name.endswith("v1") else "ChatOpenAI"
+        share = (cost - floor) / (medians[peer] - floor)
+        print(f"  {name:24}{cost:8.1f}{cost - floor:8.1f}{share:10.2f} {peer}")
 
 
 def imports(rounds: int) -> None:

@@ -162,9 +162,7 @@ def _sum(one: int | None, other: int | None) -> int | None:
     return None if one is None and other is None else (one or 0) + (other or 0)
 
 
-# Not frozen, for speed alone: there is one per piece of an answer, and a frozen one costs several
-# times as much to make. Treat it as the value it is.
-@dataclass(slots=True, unsafe_hash=True)
+@dataclass(frozen=True, slots=True)
 class Chunk:
     """One piece of an answer, in the order of arrival.
 

@@ -34,6 +34,8 @@ def events(pieces: list[bytes]) -> list[str]:
         (b'error: {"code":500}\n\n', ['{"code":500}']),
         ("data: é漢🙂\u2028x\n\n".encode(), ["é漢🙂\u2028x"]),
         (b"data: \xff\n\n", ["\ufffd"]),
+        (b"data: a\n\n\ndata: b\n\n\n\n", ["a", "b"]),
+        (b"data: a\n\nid: 3\ndata: b\n\ndata: \n\n", ["a", "b", ""]),
         (b"", []),
         (b"\n\n\r\n", []),
     ],
@@ -47,6 +49,20 @@ def test_table_in_every_chunking(raw: bytes, want: list[str]) -> None:
 def test_any_bytes_do_not_depend_on_chunks(raw: bytes, seed: int) -> None:
     whole = events([raw])
     assert all(events(p) == whole for p in chunkings(raw, seed=seed))
+
+
+LINES = [b"data: a", b"data:b", b"data", b"id: 3", b": ping", b""]
+ENDS = [b"\n", b"\n\n", b"\r\n", b"\n\n\n"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(LINES), st.sampled_from(ENDS)), min_size=2, max_size=5))
+def test_whole_lines_are_read_as_one_piece_is(lines: list[tuple[bytes, bytes]]) -> None:
+    """Servers send whole events, which are read at once; the first piece goes line by line."""
+    pieces = [line + end for line, end in lines]
+    first = b"data: x\n\n"
+    want = events([first + b"".join(pieces)])
+    assert events([first, *pieces]) == want
+    assert events([first, b"".join(pieces)]) == want
 
 
 @given(st.lists(st.text(max_size=20), max_size=5), st.sampled_from(["\n", "\r\n", "\r"]))

@@ -41,7 +41,7 @@ LONG_POSITIONAL = {
 
 #: Made once for each piece of text, where freezing would cost more than everything else. Treated as
 #: values all the same. Only to be shortened.
-UNFROZEN_FOR_SPEED = {"Chunk", "SectionDelta"}
+UNFROZEN_FOR_SPEED = {"SectionDelta"}
 
 #: Keeps what it was compiled to beside its fields. Only to be shortened.
 CACHES = {"Dialect"}

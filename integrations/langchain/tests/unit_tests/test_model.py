@@ -22,7 +22,8 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.exceptions import ModelError, OutputParserException
 from langchain_core.load import dumpd, load
-from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.outputs import ChatGenerationChunk
 from langchain_core.rate_limiters import InMemoryRateLimiter
 from langchain_core.tools import tool
 from pydantic import BaseModel, ValidationError
@@ -30,6 +31,7 @@ from pydantic import BaseModel, ValidationError
 import reflectkit
 from langchain_reflectkit import ChatReflectKit
 from langchain_reflectkit._messages import from_langchain
+from langchain_reflectkit._running import Chunks
 from langchain_reflectkit._sync import call
 from reflectkit import Budget, Draft, Usage
 from reflectkit.testing import ScriptedBackend, chat, chunkings, refusal
@@ -91,6 +93,37 @@ def test_any_chunking_gives_the_same_message(version: str) -> None:
         stream = model.stream_events("?", version="v3")
         list(stream)
         assert sections(stream.output) == wanted
+
+
+@pytest.mark.parametrize("version", [None, "v1"])
+@pytest.mark.parametrize(
+    "piece",
+    [
+        {"type": "text", "text": "4", "index": "lc_rk_1"},
+        {"type": "reasoning", "reasoning": "a", "index": "lc_rk_1", "extras": {"attempt": 1}},
+    ],
+)
+def test_a_chunk_is_what_langchain_would_have_made(
+    version: str | None, piece: dict[str, Any]
+) -> None:
+    told = {"output_version": "v1"} if version else {}
+    message = AIMessageChunk(content=[piece], response_metadata=told)
+    made, other = (Chunks(version).of(piece) for _ in range(2))
+    assert made == ChatGenerationChunk(message=message)
+    assert repr(made) == repr(ChatGenerationChunk(message=message))
+    assert (made.text, made.message.text) == (message.text, message.text)
+    assert made + other == ChatGenerationChunk(message=message) + other
+    assert made.message.content_blocks == AIMessageChunk(content=[piece]).content_blocks
+    assert pickle.loads(pickle.dumps(made)) == made
+
+
+def test_chunks_share_nothing() -> None:
+    chunks = Chunks("v1")
+    one, other = chunks.of({"type": "text", "text": "a"}), chunks.of({"type": "text", "text": "b"})
+    mine, theirs = vars(one.message), vars(other.message)
+    shared = {n for n, v in mine.items() if isinstance(v, dict | list) and v is theirs[n]}
+    assert not shared
+    assert len(mine) == len(vars(AIMessageChunk(content=[])))
 
 
 def test_show_hidden_leaves_no_thinking_anywhere() -> None:
