@@ -15,8 +15,9 @@ from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 from . import _sync
 from ._calling import chosen_tool, described, options_of
 from ._messages import PROVIDER, History, from_langchain, tool_calls
+from ._records import calls_in_thinking
 from ._running import Chunks, Translating, call_chunks, pieces, translated, with_ids
-from ._usage import calls_in_thinking, metadata_of, usage_of
+from ._usage import metadata_of, usage_of
 
 if TYPE_CHECKING:
     from typing import Self

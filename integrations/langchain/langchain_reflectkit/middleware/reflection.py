@@ -33,7 +33,7 @@ from reflectkit.correction import Policy
 from .._counting import Counting
 from .._messages import calls_in, from_langchain, to_langchain
 from .._pieces import Pieces
-from .._records import record_of
+from .._records import attempt_of, record_of
 from .._verifiers import HIDDEN, verifiers_of
 from .._wrapped import with_fields
 from ._hooks import AsyncHook, Handler, answer_in
@@ -131,7 +131,7 @@ class ReflectionMiddleware(AsyncHook[Any]):
         try:
             client = self._client(asking, _less(self._budget, seconds))
         except _NoTime:
-            return _marked(first, {"status": "deadline", "attempts": 1, "stopped_by": "seconds"})
+            return _marked(first, _stopped("deadline", "seconds"))
         async with client:
             return await asking.settled(client)
 
@@ -205,16 +205,19 @@ class _Asking:
         try:
             reply = await client.ask(self._turns)
         except BudgetExceeded as error:
-            return _marked(self._responses[0], _stopped("budget", f"{error.limit} ({error.scope})"))
-        except ReflectKitError:
+            by = f"{error.limit} ({error.scope})"
+            return _marked(self._responses[0], _stopped("budget", by, error))
+        except ReflectKitError as error:
             if isinstance(self._failure, GraphBubbleUp):
                 raise self._failure from None
             if self._failure is None:
                 raise
-            record = _stopped("exhausted", type(self._failure).__name__)
-            return _marked(self._responses[0], {**record, "attempts": self._asked})
+            by = type(self._failure).__name__
+            return _marked(self._responses[0], _stopped("exhausted", by, error))
         kept = (reply.attempt.transcript.payload or {}).get(_RESPONSE, 0)
-        return _marked(self._responses[kept], record_of(reply))
+        record = record_of(reply)
+        record.pop("replay", None)  # that is this loop's own, by which the response was found
+        return _marked(self._responses[kept], record)
 
 
 def _turns(request: Request) -> tuple[Message, ...]:
@@ -265,19 +268,21 @@ def _less(budget: Budget | None, seconds: float) -> Budget | None:
     return budget.model_copy(update={"seconds": budget.seconds - seconds})
 
 
-def _stopped(status: str, by: str) -> dict[str, Any]:
-    return {"status": status, "attempts": 1, "chosen": 1, "stopped_by": by}
+def _stopped(status: str, by: str, error: ReflectKitError | None = None) -> dict[str, Any]:
+    """The record of a loop that stayed at its first answer."""
+    attempts = [attempt_of(a) for a in error.attempts] if error else []
+    return {"status": status, "attempts": attempts, "chosen": 1, "stopped_by": by}
 
 
 def _marked(response: ModelResponse[Any], record: dict[str, Any]) -> ModelResponse[Any]:
-    """The response, its answer with the record in its metadata."""
+    """The response, its answer with the record in its metadata; that of our own chat model stands
+    inside it. What its provider wants to see again stays where it is looked for."""
     answer = answer_in(response.result)
     if answer is None:
         return response
     told = answer.response_metadata
-    own = told.get("reflectkit")
-    inner = {"inner": own} if own else {}
-    marked = answer.model_copy(
-        update={"response_metadata": {**told, "reflectkit": {**inner, **record}}}
-    )
+    own = dict(told.get("reflectkit") or {})
+    replay = {"replay": own.pop("replay")} if "replay" in own else {}
+    whole = {**({"inner": own} if own else {}), **record, **replay}
+    marked = answer.model_copy(update={"response_metadata": {**told, "reflectkit": whole}})
     return replace(response, result=[marked if m is answer else m for m in response.result])

@@ -377,6 +377,28 @@ async def test_signed_blocks_go_back_byte_exact(history: Any) -> None:
     assert json.dumps(sent["content"]) == json.dumps(blocks)
 
 
+async def test_signed_blocks_go_back_from_a_checked_agent_too() -> None:
+    """The record of the middleware stands around the model's own, which holds them."""
+    from langchain.agents import create_agent
+
+    from langchain_reflectkit import ReflectionMiddleware
+    from reflectkit.backends.anthropic import AnthropicBackend
+
+    signed = {"type": "thinking", "thinking": "2+2", "signature": "EqQB/+=="}
+    blocks = [signed, {"type": "text", "text": "4"}]
+    with serving(_signed(blocks), anthropic_chat("5")) as server:
+        backend = AnthropicBackend(server.url, model="m")
+        agent = create_agent(
+            ChatReflectKit(client=backend, mode="plain"),
+            middleware=[ReflectionMiddleware(lambda draft: True)],
+        )
+        state = await agent.ainvoke({"messages": [HumanMessage("?")]})
+        await agent.ainvoke({"messages": [*state["messages"], HumanMessage("again")]})
+        sent = server.requests[-1].json["messages"][1]
+        await backend.aclose()
+    assert json.dumps(sent["content"]) == json.dumps(blocks)
+
+
 def _signed(blocks: list[dict[str, Any]]) -> Served:
     thinking, text = blocks
     events: list[dict[str, Any]] = [

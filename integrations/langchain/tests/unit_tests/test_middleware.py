@@ -77,7 +77,7 @@ async def test_the_state_gets_one_right_message(way: str, judge: Any) -> None:
     messages = (await run(agent, way))["messages"]
     assert [m.text for m in messages] == ["What is 4 * 7?", "28"]
     record = messages[-1].response_metadata["reflectkit"]
-    assert (record["status"], record["attempts"], record["chosen"]) == ("accepted", 2, 2)
+    assert (record["status"], len(record["attempts"]), record["chosen"]) == ("accepted", 2, 2)
 
 
 def test_in_a_running_loop() -> None:

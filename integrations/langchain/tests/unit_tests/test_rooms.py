@@ -17,7 +17,7 @@ ROOMS = (
     *("_errors", "_errors_of_models", "_counting", "_identity", "_sync", "_wrapped"),
     *("_messages", "_blocks", "_pieces"),
     # what is made of them
-    *("_transcripts", "_usage", "_records", "_verifiers", "_calling", "_structured"),
+    *("_transcripts", "_records", "_usage", "_verifiers", "_calling", "_structured"),
     *("_clients", "_running"),
     # what users name
     *("chat_models", "backend", "output_parsers", "correcting"),
