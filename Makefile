@@ -59,6 +59,7 @@ docs: $(VENV)/.dev  ## build the pages, run every code block and notebook
 	$(PY) -m pytest tests/docs $(PYTEST_FLAGS)
 
 langchain: $(CHAIN_VENV)/.installed $(OLD_CHAIN_VENV)/.installed  ## the package for LangChain, with its newest and its oldest releases
+	cd integrations/langchain && ../../$(CHAIN_VENV)/bin/python -m mypy
 	cd integrations/langchain && ../../$(CHAIN_VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_FLAGS)
 	cd integrations/langchain && ../../$(OLD_CHAIN_VENV)/bin/python -m pytest $(SIDE_BY_SIDE) $(PYTEST_FLAGS)
 

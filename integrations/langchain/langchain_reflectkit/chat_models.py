@@ -10,7 +10,7 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.utils import from_env, secret_from_env
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, model_validator
+from pydantic import AliasChoices, ConfigDict, Field, PrivateAttr, SecretStr, model_validator
 
 from . import _sync
 from ._calling import chosen_tool, described, options_of
@@ -128,19 +128,20 @@ class ChatReflectKit(BaseChatModel):
     model_config = ConfigDict(
         extra="forbid",
         arbitrary_types_allowed=True,
-        populate_by_name=True,
         defer_build=True,  # built with the first model, not with the import
     )
 
     client: Any = Field(default=None, repr=False)
-    model: str = Field(default="", alias="model_name")
+    model: str = Field(default="", validation_alias=AliasChoices("model", "model_name"))
     base_url: str | None = Field(
         default_factory=from_env("REFLECTKIT_BASE_URL", default=None), repr=False
     )
     api_key: SecretStr | None = Field(
         default_factory=secret_from_env("REFLECTKIT_API_KEY", default=None)
     )
-    timeout: float | None = Field(default=None, alias="request_timeout")
+    timeout: float | None = Field(
+        default=None, validation_alias=AliasChoices("timeout", "request_timeout")
+    )
     max_retries: int | None = None
     mode: Literal["auto", "trained", "prompted", "plain"] = "auto"
     show: Literal["full", "summary", "hidden"] = "full"
@@ -152,7 +153,9 @@ class ChatReflectKit(BaseChatModel):
     top_p: float | None = None
     max_tokens: int | None = None
     seed: int | None = None
-    stop: list[str] | str | None = Field(default=None, alias="stop_sequences")
+    stop: list[str] | str | None = Field(
+        default=None, validation_alias=AliasChoices("stop", "stop_sequences")
+    )
     reasoning_budget: Any = None
     extra: dict[str, Any] | None = None
     policy: Any = None

@@ -112,7 +112,7 @@ def get_weather(location: str) -> str:
 
 def says_the_weather(draft: Draft) -> Verdict:
     ok = "19 degrees" in draft.output
-    return Verdict(ok=ok, feedback="" if ok else "Say what the tool reported.", by="code")
+    return Verdict(ok=ok, feedback="" if ok else "Say what the tool reported.", by="rule")
 
 
 @pytest.mark.parametrize("make", [chat_openai, reflecting])
