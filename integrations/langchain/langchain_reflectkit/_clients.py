@@ -106,6 +106,20 @@ class Clients:
         if shared is not None and again is not None:
             await shared.close()
 
+    @property
+    def backend(self) -> Any:
+        """What can be asked what the model is able to; None for a server, which is not asked."""
+        from reflectkit.backends.nano import NanoBackend
+
+        return NanoBackend(self.model) if self._where is None else self._given
+
+    def mode(self, chosen: Any) -> str:
+        """The mode that ``chosen`` comes to with this model."""
+        from reflectkit.models import profile_for
+        from reflectkit.modes import mode_for
+
+        return mode_for(chosen, profile_for(self.model))
+
     # --- counting
 
     def counter(self, given: Any) -> Any:

@@ -105,7 +105,8 @@ def _asked(
 
         given = model.verify or ()
         asked["verify"] = [*([given] if callable(given) else given), Schema(wanted)]
-    if model.constrain or (model.constrain is None and model.mode == "plain"):
+    plain = model._clients.mode(model.mode) == "plain"  # a grammar leaves no room for sections
+    if model.constrain or (model.constrain is None and plain):
         asked["response_format"] = _format(schema, method, strict)
     return asked
 

@@ -174,9 +174,10 @@ class ChatReflectKit(BaseChatModel):
 
     _clients: Clients = PrivateAttr()
 
-    @model_validator(mode="after")
-    def _make_reflectkit_client(self) -> Self:
-        """What cannot work is found here, not at the first call."""
+    def model_post_init(self, context: Any, /) -> None:
+        """Make what asks: what cannot work is found here, not at the first call, and LangChain's
+        validators find the model complete."""
+        super().model_post_init(context)
         from reflectkit import ReflectKitError
 
         from ._clients import Clients, without_password
@@ -191,7 +192,6 @@ class ChatReflectKit(BaseChatModel):
             self._clients.check(self._settings())
         except ReflectKitError as error:
             raise translated(error) from None
-        return self
 
     @model_validator(mode="after")
     def _add_langchain_reflectkit_version(self) -> Self:
@@ -242,9 +242,11 @@ class ChatReflectKit(BaseChatModel):
         return found
 
     def _resolve_model_profile(self) -> ModelProfile | None:
+        backend = self._clients.backend
+        able = getattr(backend, "capabilities", None)
         profile = ModelProfile(
             reasoning_output=self.reasoning == "blocks" and self.show != "hidden",
-            tool_calling=True,
+            tool_calling=able is None or able.tools,
             # with tools bound, an agent may send the schema of its answer along
             structured_output=True,
             text_inputs=True,
@@ -252,7 +254,7 @@ class ChatReflectKit(BaseChatModel):
         )
         if self.max_tokens is not None:
             profile["max_output_tokens"] = self.max_tokens
-        if context := getattr(self.client, "context", 0):  # of a backend that knows it
+        if context := getattr(backend, "context", 0):  # of one that knows it
             profile["max_input_tokens"] = context
         return profile
 
