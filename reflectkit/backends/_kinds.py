@@ -299,8 +299,9 @@ def merged(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     found = dict(one)
     for name, value in other.items():
         mine = found.get(name)
-        both = isinstance(mine, Mapping) and isinstance(value, Mapping)
-        found[name] = merged(mine, value) if both else value  # type: ignore[arg-type]
+        if isinstance(mine, Mapping) and isinstance(value, Mapping):
+            value = merged(mine, value)
+        found[name] = value
     return found
 
 
