@@ -17,18 +17,12 @@ import numpy.typing as npt
 import torch
 from model import Model, Shape
 from safetensors.torch import save_file
-from tokenizer import CONTROL, TAGS, Tokenizer
+from subjects import SUBJECTS, Subject
+from tokenizer import CONTROL, Tokenizer
 from train import load
 
 Array = npt.NDArray[Any]
 
-TEMPLATE = (
-    "{{ bos_token }}{% for message in messages %}"
-    "{{ '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n' }}"
-    "{{ message['content'] + '<|eot_id|>' }}{% endfor %}"
-    "{% if add_generation_prompt %}"
-    "{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"
-)
 SPLIT = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
     r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -82,18 +76,19 @@ def dummy_merge(tokenizer: Tokenizer) -> str:
     return f"{first} {second}"
 
 
-def token_type(token: str) -> gguf.TokenType:
+def token_type(token: str, tags: tuple[str, ...]) -> gguf.TokenType:
     """Tags are user-defined, not special, so that they survive decoding."""
     if token in CONTROL:
         return gguf.TokenType.CONTROL
-    return gguf.TokenType.USER_DEFINED if token in TAGS else gguf.TokenType.NORMAL
+    return gguf.TokenType.USER_DEFINED if token in tags else gguf.TokenType.NORMAL
 
 
-def add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
+def add_tokenizer(writer: gguf.GGUFWriter, subject: Subject) -> None:
+    tokenizer = subject.tokenizer
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("llama-bpe")
     writer.add_token_list(tokenizer.tokens)
-    writer.add_token_types([token_type(t) for t in tokenizer.tokens])
+    writer.add_token_types([token_type(t, tokenizer.tags) for t in tokenizer.tokens])
     writer.add_token_merges([dummy_merge(tokenizer)])
     ids = tokenizer.ids
     writer.add_bos_token_id(ids["<|begin_of_text|>"])
@@ -101,7 +96,7 @@ def add_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer) -> None:
     writer.add_eot_token_id(ids["<|eot_id|>"])
     writer.add_pad_token_id(ids["<|pad|>"])
     writer.add_add_bos_token(True)
-    writer.add_chat_template(TEMPLATE)
+    writer.add_chat_template(subject.template)
 
 
 def add_tensor(writer: gguf.GGUFWriter, name: str, weight: Array, heads: int, kind: str) -> None:
@@ -117,12 +112,13 @@ def add_tensor(writer: gguf.GGUFWriter, name: str, weight: Array, heads: int, ki
         writer.add_tensor(gguf_name(name), weight)
 
 
-def write_gguf(model: Model, path: Path, kind: str = "f16", name: str = "nano") -> None:
+def write_gguf(
+    model: Model, subject: Subject, path: Path, kind: str = "f16", name: str = "nano"
+) -> None:
     """One file with weights, tokenizer and chat template."""
-    tokenizer = Tokenizer()
     writer = gguf.GGUFWriter(path, "llama")
     add_shape(writer, model.shape, kind, name)
-    add_tokenizer(writer, tokenizer)
+    add_tokenizer(writer, subject)
     for key, weight in model.state_dict().items():
         add_tensor(writer, key, weight.float().numpy(), model.shape.heads, kind)
     writer.write_header_to_file()
@@ -159,7 +155,7 @@ def hf_config(shape: Shape, tokenizer: Tokenizer) -> dict[str, Any]:
 
 def hf_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
     """tokenizer.json: byte-level BPE that takes a whole word before it looks at merges."""
-    marked = {t: tokenizer.ids[t] for t in CONTROL + TAGS}
+    marked = {t: tokenizer.ids[t] for t in CONTROL + tokenizer.tags}
     added = [
         {"id": i, "content": t, "single_word": False, "lstrip": False, "rstrip": False,
          "normalized": False, "special": t in CONTROL}
@@ -182,9 +178,9 @@ def hf_tokenizer(tokenizer: Tokenizer) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def write_folder(model: Model, folder: Path) -> None:
+def write_folder(model: Model, subject: Subject, folder: Path) -> None:
     """config.json, tokenizer.json, tokenizer_config.json, generation_config.json, weights."""
-    tokenizer = Tokenizer()
+    tokenizer = subject.tokenizer
     folder.mkdir(parents=True, exist_ok=True)
     ends = {"bos_token": "<|begin_of_text|>", "eos_token": "<|eot_id|>", "pad_token": "<|pad|>"}
     config = hf_config(model.shape, tokenizer)
@@ -192,7 +188,7 @@ def write_folder(model: Model, folder: Path) -> None:
         "config.json": config,
         "tokenizer.json": hf_tokenizer(tokenizer),
         "tokenizer_config.json": {
-            "tokenizer_class": "PreTrainedTokenizerFast", "chat_template": TEMPLATE, **ends,
+            "tokenizer_class": "PreTrainedTokenizerFast", "chat_template": subject.template, **ends,
             "model_max_length": model.shape.context, "clean_up_tokenization_spaces": False,
         },
         "generation_config.json": {
@@ -213,11 +209,12 @@ def main() -> None:
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--kind", choices=list(KINDS), default="f16")
     options = parser.parse_args()
-    model, _ = load(options.checkpoint)
+    model, state = load(options.checkpoint)
+    subject = SUBJECTS[state.get("subject", "reflecting")]()
     if options.gguf:
-        write_gguf(model, options.gguf, options.kind, options.gguf.stem)
+        write_gguf(model, subject, options.gguf, options.kind, options.gguf.stem)
     if options.folder:
-        write_folder(model, options.folder)
+        write_folder(model, subject, options.folder)
 
 
 if __name__ == "__main__":

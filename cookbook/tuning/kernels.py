@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+BLOCK = 128
+
 
 class _Norm(Function):
     @staticmethod
@@ -54,24 +56,37 @@ class _Gate(Function):
 
 
 class _Attend(Function):
+    """In blocks of queries, so that most of what the mask hides is never computed."""
+
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
-        scores = torch.baddbmm(mask, q, k.mT, alpha=q.shape[-1] ** -0.5)
-        chance = F.softmax(scores, -1)
-        ctx.save_for_backward(q, k, v, chance)
-        return torch.bmm(chance, v)
+        chances, result = [], torch.empty_like(v)
+        for start, end in _blocks(q.shape[1]):
+            rows, seen = q[:, start:end], k[:, :end]
+            hidden = mask[start:end, :end]
+            scores = torch.baddbmm(hidden, rows, seen.mT, alpha=q.shape[-1] ** -0.5)
+            chances.append(F.softmax(scores, -1))
+            result[:, start:end] = torch.bmm(chances[-1], v[:, :end])
+        ctx.save_for_backward(q, k, v, *chances)
+        return result
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
-        q, k, v, chance = ctx.saved_tensors
-        grad, scale = grads[0], q.shape[-1] ** -0.5
-        back = torch._softmax_backward_data(torch.bmm(grad, v.mT), chance, -1, chance.dtype)
-        return (
-            torch.bmm(back, k).mul_(scale),
-            torch.bmm(back.mT, q).mul_(scale),
-            torch.bmm(chance.mT, grad),
-            None,
-        )
+        q, k, v, *chances = ctx.saved_tensors
+        scale = q.shape[-1] ** -0.5
+        to_q, to_k, to_v = torch.empty_like(q), torch.zeros_like(k), torch.zeros_like(v)
+        for (start, end), chance in zip(_blocks(q.shape[1]), chances, strict=True):
+            grad = grads[0][:, start:end]
+            product = torch.bmm(grad, v[:, :end].mT)
+            back = torch._softmax_backward_data(product, chance, -1, chance.dtype)
+            to_q[:, start:end] = torch.bmm(back, k[:, :end]).mul_(scale)
+            to_k[:, :end] += torch.bmm(back.mT, q[:, start:end]).mul_(scale)
+            to_v[:, :end] += torch.bmm(chance.mT, grad)
+        return to_q, to_k, to_v, None
+
+
+def _blocks(length: int) -> list[tuple[int, int]]:
+    return [(start, min(start + BLOCK, length)) for start in range(0, length, BLOCK)]
 
 
 def norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
+import calling
 from render import Habits
 from samples import Mix
 
@@ -15,13 +17,14 @@ class Stage:
     The learning rate holds and then falls to nothing over the last share `decay` of a schedule;
     a schedule of `whole` tokens may span several stages, `before` of them in earlier ones.
     `peak` scales the learning rate. With `own_errors`, planted results are partly what the model
-    itself would wrongly write.
+    itself would wrongly write. `subject` names the vocabulary and the kind of samples; the mixes
+    are of that kind.
     """
 
     name: str
     parent: str
     tokens: int
-    mixes: tuple[tuple[int, Mix], ...]
+    mixes: tuple[tuple[int, Any], ...]
     decay: float = 0.0
     before: int = 0
     whole: int = 0
@@ -30,6 +33,7 @@ class Stage:
     warm: bool = False
     seed: int = 7
     shape: dict[str, int] = field(default_factory=dict)
+    subject: str = "reflecting"
 
     def rate(self, tokens: int) -> float:
         """The share of the peak learning rate after so many tokens of this stage."""
@@ -38,7 +42,7 @@ class Stage:
         share = max(0.0, min(1.0, left / (whole * self.decay))) if self.decay else 1.0
         return self.peak * share
 
-    def mix_at(self, tokens: int) -> Mix:
+    def mix_at(self, tokens: int) -> Any:
         """The mix in force after so many tokens."""
         return [mix for start, mix in self.mixes if start <= tokens][-1]
 
@@ -62,6 +66,11 @@ STAGED = replace(
     habits=Habits(reflect=True, wrong_draft=0.3, wrong_check=0.0, staged=True),
 )  # fmt: skip
 
+# Copying first, on dense pages and from one tool; then from several tools, in longer chats.
+COPY = calling.Mix(drills=0.6, typed=0.1, most=1, turns=2, longest=600)
+PICK = calling.Mix(drills=0.25, most=3)
+CALL = calling.Mix(drills=0.05, turns=4)
+
 M = 1_000_000
 TABLE = (
     Stage("trunk", "", 3_868_000, ((0, EASY), (M, MIDDLE), (3 * M, FULL)), warm=True),
@@ -69,6 +78,8 @@ TABLE = (
     Stage("check", "trunk", 10 * M, ((0, CHECK), (3 * M, REFLECT)), decay=0.75, whole=18 * M),
     Stage("reflect", "check", 8 * M, ((0, REFLECT),), decay=0.75, whole=18 * M, before=10 * M,
           own_errors=True),
+    Stage("tools", "", 26 * M, ((0, COPY), (2 * M, PICK), (6 * M, CALL)), decay=0.7, warm=True,
+          shape={"context": 2048}, subject="tools"),
     Stage("staged", "reflect", 2 * M, ((0, STAGED),), decay=1.0, peak=0.3),
 )  # fmt: skip
 STAGES = {stage.name: stage for stage in TABLE}

@@ -40,8 +40,12 @@ PIECES = re.compile(
     rf"{CONTRACTIONS}|(?:[^\r\n\w]|_)?{LETTER}+|\d{{1,3}}| ?(?:[^\s\w]|_)+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-SPECIAL = re.compile("(" + "|".join(re.escape(t) for t in CONTROL + TAGS) + ")")
 PATH = Path(__file__).with_name("vocabulary.json")
+
+
+def marked(tags: tuple[str, ...]) -> re.Pattern[str]:
+    """Splits a text at its control tokens and tags, and keeps them."""
+    return re.compile("(" + "|".join(re.escape(t) for t in CONTROL + tags) + ")")
 
 
 def byte_letters() -> list[str]:
@@ -81,11 +85,11 @@ def texts() -> Iterable[str]:
 def vocabulary() -> list[str]:
     """All tokens in order: bytes, numbers, words, control tokens, tags."""
     found = list(LETTERS) + [str(n) for n in range(10, NUMBERS + 1)]
-    known = set(found)
+    known, special = set(found), marked(TAGS)
     spaced = [f" {chr(c)}" for c in range(ord("a"), ord("z") + 1)]
     for text in [*spaced, "\n\n", "\n", " ->", ").", ")?", "?\n", ".\n", *texts()]:
-        for part in SPECIAL.split(text):
-            for piece in [] if SPECIAL.fullmatch(part) else PIECES.findall(part):
+        for part in special.split(text):
+            for piece in [] if special.fullmatch(part) else PIECES.findall(part):
                 token = stand_in(piece)
                 if token not in known and not piece.isdigit():
                     known.add(token)
@@ -94,13 +98,18 @@ def vocabulary() -> list[str]:
 
 
 class Tokenizer:
-    """Encodes and decodes; the same ids as llama.cpp with the exported file."""
+    """Encodes and decodes; the same ids as llama.cpp with the exported file.
 
-    def __init__(self, tokens: list[str] | None = None) -> None:
+    `tags` are tokens that stand for themselves, in the text as well as in the vocabulary.
+    """
+
+    def __init__(self, tokens: list[str] | None = None, tags: tuple[str, ...] = TAGS) -> None:
         self.tokens = tokens or json.loads(PATH.read_text())
+        self.tags = tags
         self.ids = {token: index for index, token in enumerate(self.tokens)}
-        marked = set(CONTROL + TAGS)
-        self.sizes = [len(t.encode()) if t in marked else len(t) for t in self.tokens]
+        self.whole = frozenset(CONTROL + tags)
+        self.sizes = [len(t.encode()) if t in self.whole else len(t) for t in self.tokens]
+        self._special = marked(tags)
         self._piece = lru_cache(200_000)(self._encode_piece)
 
     def __len__(self) -> int:
@@ -114,8 +123,8 @@ class Tokenizer:
     def encode(self, text: str) -> list[int]:
         """Token ids of a text; control tokens and tags in it are recognised."""
         found: list[int] = []
-        for part in SPECIAL.split(text):
-            if part in self.ids and SPECIAL.fullmatch(part):
+        for part in self._special.split(text):
+            if part in self.whole:
                 found.append(self.ids[part])
             else:
                 for piece in PIECES.findall(part):
@@ -127,7 +136,7 @@ class Tokenizer:
         parts: list[bytes] = []
         for index in ids:
             token = self.tokens[index]
-            if token in CONTROL or token in TAGS:
+            if token in self.whole:
                 parts.append(token.encode())
             else:
                 parts.append(bytes(BYTES[c] for c in token))

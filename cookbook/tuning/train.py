@@ -1,6 +1,6 @@
-"""Train the two sets of weights: a common trunk, then `base` and `reflect` from it.
+"""Train the sets of weights: a common trunk, then `base` and `reflect` from it; and `tools`.
 
-    python train.py trunk        # or: base, reflect, all
+    python train.py trunk        # or: base, reflect, tools, all
     python train.py staged       # not part of `all`: makes mistakes on purpose
     python train.py --list
 
@@ -27,7 +27,8 @@ from errors import own_errors
 from model import Model, Shape
 from optim import optimizers
 from plan import STAGES, Stage
-from samples import Mix, Sample, chat, drill
+from samples import Sample
+from subjects import SUBJECTS, Subject
 from tokenizer import Tokenizer
 
 RUNS = Path(os.environ.get("TUNING_RUNS", Path(__file__).parent / "runs"))
@@ -54,10 +55,12 @@ def pad(rows: list[Sample], tokenizer: Tokenizer) -> Batch:
     return Batch(ids, weights, heats, sum(len(r.ids) for r in rows))
 
 
-def batches(tokenizer: Tokenizer, rng: random.Random, mix: Mix) -> Iterator[Batch]:
+def batches(subject: Subject, rng: random.Random, mix: Any) -> Iterator[Batch]:
     """Endless batches; chats of like length together, topped up with drills of that length."""
+    tokenizer = subject.tokenizer
     while True:
-        pool = sorted((chat(tokenizer, rng, mix) for _ in range(600)), key=lambda s: len(s.ids))
+        drawn = (subject.chat(tokenizer, rng, mix) for _ in range(600))
+        pool = sorted(drawn, key=lambda s: len(s.ids))
         cut: list[list[Sample]] = [[]]
         for sample in pool:
             room = BATCH * (1 - mix.drills) // len(sample.ids)
@@ -68,7 +71,7 @@ def batches(tokenizer: Tokenizer, rng: random.Random, mix: Mix) -> Iterator[Batc
         for rows in cut:
             length = max(len(r.ids) for r in rows)
             number = int(BATCH * mix.drills) // length
-            extra = [drill(tokenizer, rng, mix, length) for _ in range(number)]
+            extra = [subject.drill(tokenizer, rng, mix, length) for _ in range(number)]
             yield pad(rows + extra, tokenizer)
 
 
@@ -108,7 +111,7 @@ class Run:
         state = {
             "shape": self.model.shape.to_dict(), "model": self.model.state_dict(),
             "optimizers": [p.state_dict() for p in parts], "tokens": self.tokens,
-            "steps": self.steps, "seconds": self.seconds,
+            "steps": self.steps, "seconds": self.seconds, "subject": self.stage.subject,
         }  # fmt: skip
         torch.save(state, self.folder / "part.pt")
         (self.folder / "part.pt").replace(self.folder / name)
@@ -168,21 +171,21 @@ def report(run: Run, started: float, before: int) -> None:
 def train(stage: Stage, threads: int) -> None:
     """Run a stage to its end."""
     torch.set_num_threads(threads)
-    tokenizer = Tokenizer()
-    run, parts = begin(stage, len(tokenizer))
+    subject = SUBJECTS[stage.subject]()
+    run, parts = begin(stage, len(subject.tokenizer))
     rng = random.Random(f"{stage.seed} {stage.name} {run.steps}")
     if stage.own_errors:
-        render.OWN_ERRORS.update(own_errors(run.model, tokenizer))
+        render.OWN_ERRORS.update(own_errors(run.model, subject.tokenizer))
     started, before, earlier, mix = time.monotonic(), run.tokens, run.seconds, None
     while run.tokens < stage.tokens:
         if stage.mix_at(run.tokens) != mix:
             mix = stage.mix_at(run.tokens)
-            source = batches(tokenizer, rng, mix)
+            source = batches(subject, rng, mix)
         run.losses.append(one_step(run, parts, next(source)))
         run.seconds = earlier + time.monotonic() - started
         if run.steps % 50 == 0:
             report(run, started, before)
-        if run.steps % 500 == 0:
+        if run.steps % 250 == 0:
             run.save(parts)
     run.save(parts)
     note = {"tokens": run.tokens, "steps": run.steps, "seconds": round(run.seconds)}

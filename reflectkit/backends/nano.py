@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from ..errors import BackendStatus, BackendWireError, ConfigurationError
+from ..errors import BackendStatus, BackendWireError, ConfigurationError, MissingCapability
 from ..messages import Chunk, Request, Usage
 from ..models.embedded import embedded_models
 from ..models.gguf import Header, read_header
@@ -101,6 +101,7 @@ class NanoBackend:
         header = read_header(self.path)
         _check_template(header, chat_template)
         _check_engine()
+        self._calls = "tools" in (chat_template or header.chat_template)
         self.context = _context(header, context)
         self._ends = _visible_ends(header)
         thinking = _thinking_tokens(header)
@@ -129,11 +130,13 @@ class NanoBackend:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What llama.cpp does with this model. A budget for thinking needs tags of one token."""
+        """What llama.cpp does with this model. A budget for thinking needs tags of one token,
+        tools a chat template that knows them."""
         return Capabilities(
             continues_prefix=True,
             reports_usage=True,
             seeds=True,
+            tools=self._calls,
             reasoning=self._knobs.names,
             caps_thinking=self._knobs.caps,
         )
@@ -143,7 +146,8 @@ class NanoBackend:
 
         Raises ``BackendStatus`` (status 400) when the prompt does not fit into the context or
         llama.cpp refuses the request, ``ConfigurationError`` for an empty prompt, a file that
-        cannot be loaded, or a closed backend, ``MissingCapability`` for images.
+        cannot be loaded, or a closed backend, ``MissingCapability`` for images, and for tools where
+        the model's chat template does not know them.
         """
         wire = self._body(request)
         relay = self._start(await self._engine(), wire)
@@ -226,7 +230,18 @@ class NanoBackend:
         standing |= self._knobs.fields(request, repr(self))
         if self._ends:
             standing["stop"] = [*request.stop, *self._ends]
-        return body(request, model=self.model, extra=standing)
+        wire = body(request, model=self.model, extra=standing)
+        if wire.get("tools"):
+            self._check_tools()
+        return _chosen(wire)
+
+    def _check_tools(self) -> None:
+        if not self._calls:
+            raise MissingCapability(
+                f"The model {self.model} was not made for tools: its chat template ignores them.",
+                capability="tools",
+                hint='Use model="nano-tools", or a file whose chat template lists tools.',
+            )
 
 
 # --- before --------------------------------------------------------------------------------------
@@ -329,6 +344,18 @@ def _visible_ends(header: Header) -> tuple[str, ...]:
         return ()
     ids = {header.number(key) for key in _ENDS if header.get(key) is not None}
     return tuple(tokens[i] for i in sorted(ids) if i < len(tokens))
+
+
+def _chosen(wire: Data) -> Data:
+    """llama.cpp can force some call or other: one by name is forced as the only one there is."""
+    choice = wire.get("tool_choice")
+    if not isinstance(choice, Mapping):
+        return wire
+    name = (choice.get("function") or {}).get("name")
+    tools = [t for t in wire.get("tools") or () if (t.get("function") or {}).get("name") == name]
+    if not tools:
+        raise ConfigurationError(f"tool_choice names {name!r}, and no tool is called that.")
+    return {**wire, "tools": tools, "tool_choice": "required"}
 
 
 # --- after ---------------------------------------------------------------------------------------

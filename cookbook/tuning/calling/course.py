@@ -1,0 +1,75 @@
+"""Training samples: conversations, and dense pages on which looking up and copying is learned."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from render import Piece
+from samples import START, Sample, assemble
+from tokenizer import Tokenizer
+
+from . import chats, typed, words
+from .layout import pieces
+
+
+@dataclass(frozen=True)
+class Mix:
+    """What a stage trains on: shares of pages and of JSON as text, and how much a chat holds."""
+
+    drills: float = 0.1
+    typed: float = 0.14
+    most: int = 5
+    turns: int = 3
+    longest: int = 1200
+
+
+def chat(tokenizer: Tokenizer, rng: random.Random, mix: Mix) -> Sample:
+    """One conversation that is not too long, and holds nothing that is held out."""
+    while True:
+        if rng.random() < mix.typed:
+            found = typed.conversation(rng)
+        else:
+            found = chats.conversation(rng, False, mix.most, mix.turns)
+        parts = pieces(found.tools, found.turns)
+        text = "".join(p.text for p in parts)
+        if len(text) < mix.longest and not any(held in text for held in words.HELD):
+            sample = assemble(tokenizer, parts)
+            if len(sample.ids) < mix.longest:
+                return sample
+
+
+def drill(tokenizer: Tokenizer, rng: random.Random, mix: Mix, length: int) -> Sample:
+    """A page of some `length` tokens."""
+    found = Sample([], [], [])
+    parts = [Piece(START, 0.0)]
+    while len(found.ids) < length:
+        parts += rng.choice((again, table))(rng)
+        found = assemble(tokenizer, parts)
+    return Sample(found.ids[:length], found.weights[:length], found.heats[:length])
+
+
+def anything(rng: random.Random) -> str:
+    """A value of any kind."""
+    makers: list[Callable[[random.Random], str]] = [*words.MAKERS.values(), words.whole]
+    return rng.choice(makers)(rng)
+
+
+def again(rng: random.Random) -> list[Piece]:
+    """A text, and the same a few times more."""
+    text = " ".join(anything(rng) for _ in range(rng.choice((1, 1, 1, 2, 3))))
+    times = rng.randint(1, 4) if len(text) < 25 else 1
+    return [Piece(f"{text}\n", 0.0), Piece(f"{text}\n" * times)]
+
+
+def table(rng: random.Random) -> list[Piece]:
+    """Keys with values, and the values of some of them asked for."""
+    keys = list({words.word(rng) for _ in range(rng.randint(2, 6))})
+    values = {key: anything(rng) for key in keys}
+    rows = "".join(f"{key}{rng.choice((' is ', ': ', ' = '))}{values[key]}\n" for key in keys)
+    rng.shuffle(keys)
+    found = [Piece(rows, 0.0)]
+    for key in keys:
+        found += [Piece(f'"{key}": "', 0.0), Piece(f'{values[key]}"'), Piece("\n", 0.0)]
+    return found
