@@ -43,10 +43,12 @@ class Setup:
 
 
 def mode_for(choice: ModeChoice, profile: Profile) -> Mode:
-    """``auto``: trained if the model learnt to mark its thinking, otherwise prompted."""
+    """``auto``: trained if the model learnt to mark its thinking, otherwise prompted, if it can."""
     if choice != "auto":
         return choice
-    return "trained" if profile.trained else "prompted"
+    if profile.trained:
+        return "trained"
+    return "prompted" if profile.promptable else "plain"
 
 
 def setup(

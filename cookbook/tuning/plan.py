@@ -69,7 +69,7 @@ STAGED = replace(
 # Copying first, on dense pages and from one tool; then from several tools, in longer chats.
 COPY = calling.Mix(drills=0.6, typed=0.1, most=1, turns=2, longest=600)
 PICK = calling.Mix(drills=0.25, most=3)
-CALL = calling.Mix(drills=0.05, turns=4)
+CALL = calling.Mix(drills=0.03, typed=0.1, turns=5, longest=1600)
 
 M = 1_000_000
 TABLE = (
@@ -78,7 +78,7 @@ TABLE = (
     Stage("check", "trunk", 10 * M, ((0, CHECK), (3 * M, REFLECT)), decay=0.75, whole=18 * M),
     Stage("reflect", "check", 8 * M, ((0, REFLECT),), decay=0.75, whole=18 * M, before=10 * M,
           own_errors=True),
-    Stage("tools", "", 26 * M, ((0, COPY), (2 * M, PICK), (6 * M, CALL)), decay=0.7, warm=True,
+    Stage("tools", "", 24 * M, ((0, COPY), (2 * M, PICK), (6 * M, CALL)), decay=0.7, warm=True,
           shape={"context": 2048}, subject="tools"),
     Stage("staged", "reflect", 2 * M, ((0, STAGED),), decay=1.0, peak=0.3),
 )  # fmt: skip

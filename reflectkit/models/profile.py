@@ -23,7 +23,8 @@ class Profile:
 
     ``matches``: shell patterns (``*``, ``?``) for the model's id or file name, in the spelling
     that ``spellings`` gives. ``trained``: the model learnt ``dialect`` in training, so it is asked
-    in its own way; otherwise the reflection protocol has to be prompted. ``system`` and ``suffix``
+    in its own way; otherwise the reflection protocol has to be prompted. ``promptable``: that
+    works with it; a model that can only be asked plainly is not. ``system`` and ``suffix``
     are what trained mode adds to the system text and to the end of the user's message.
     ``prefilled``: its chat template ends with the opening tag, so answers begin inside thinking.
     ``temperature`` and ``top_p`` are the authors' advice (None: the server's default), as is
@@ -40,6 +41,7 @@ class Profile:
     name: str
     matches: tuple[str, ...] = ()
     trained: bool = False
+    promptable: bool = True
     dialect: str = "reflection"
     system: str = field(default="", repr=False)
     suffix: str = ""

@@ -36,6 +36,14 @@ _EMBEDDED = (
         _NANO, name="nano-reflect", matches=("*nano-reflect*",), trained=True, system=_NANO_REFLECT
     ),
     replace(_NANO, name="nano-base", matches=("*nano-base*",), system=_NANO_THINK),
+    replace(
+        _NANO,
+        name="nano-tools",
+        matches=("*nano-tools*",),
+        promptable=False,
+        context=2048,
+        tags="none",
+    ),
 )
 
 #: Every known model; the first match wins.

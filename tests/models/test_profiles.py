@@ -85,6 +85,7 @@ OTHERS = {
     "nvidia/NVIDIA-Nemotron-Nano-9B-v2": ("nemotron-nano-v2", "think", True),
     "nano-reflect": ("nano-reflect", "reflection", False),
     "nano-base": ("nano-base", "reflection", False),
+    "nano-tools": ("nano-tools", "reflection", False),
     "some/dir/nano-reflect.gguf": ("nano-reflect", "reflection", False),
 }
 

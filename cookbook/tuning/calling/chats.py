@@ -7,6 +7,8 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from reflectkit.comparison.heldout.problems import held_out
+
 from . import words
 from .format import OPEN
 from .layout import Turn
@@ -39,7 +41,7 @@ SYSTEMS = (
     "Use the tools where they help.", "Be brief.", "You are an agent. Work step by step.",
     "Answer in one sentence.", "Today is {}.", "The user's name is {}.", "You work for {}.",
 )  # fmt: skip
-HINT = 0.03
+HINT = 0.1
 
 
 @dataclass
@@ -144,9 +146,9 @@ def maths(chat: Chat) -> None:
     maker = "whole" if kind == "integer" else "decimal"
     names = rng.choice((("a", "b"), ("x", "y"), ("first", "second"), ("left", "right")))
     parameters = tuple(Parameter(name, kind, maker) for name in names)
-    noun = rng.choice(("numbers", "tool", words.invented(rng)))
     about = rng.choice(("", f"{verb.capitalize()} two numbers.", f"{verb.capitalize()} {kind}s."))
-    chosen = Tool(styled((verb, noun), rng), verb, "numbers", about, parameters)
+    name = title(chat, lambda: (verb, rng.choice(("numbers", "tool", words.invented(rng)))))
+    chosen = Tool(name, verb, "numbers", about, parameters)
     bring(chat, chosen)
     given = [draw(p, rng) for p in parameters]
     one_, two = (g.text for g in given)
@@ -158,6 +160,14 @@ def maths(chat: Chat) -> None:
     )))  # fmt: skip
     chat.calls(call(chosen, given))
     return None
+
+
+def title(chat: Chat, parts: Callable[[], tuple[str, ...]]) -> str:
+    """A tool's name that is held out, or not, as the chat is."""
+    while True:
+        found = styled(parts(), chat.rng)
+        if held_out(found) == chat.held:
+            return found
 
 
 def bring(chat: Chat, chosen: Tool) -> None:
@@ -176,27 +186,31 @@ def expression(chat: Chat) -> None:
         text = rng.choice((f"{text}{sign}{words.whole(rng)}", f"({text}){sign}{words.whole(rng)}"))
     name = rng.choice(("expression", "formula", "input", "expr"))
     p = Parameter(name, "string", description=rng.choice(("", "What to compute")))
-    title = styled(rng.choice((("calculator",), ("calculate", words.invented(rng)), ("compute",),
-                               ("evaluate", "math"), ("math", words.invented(rng)))), rng)  # fmt: skip
+    called = title(chat, lambda: rng.choice((
+        ("calculator",), ("calculate", words.invented(rng)), ("compute",), ("evaluate", "math"),
+        ("math", words.invented(rng)),
+    )))  # fmt: skip
     about = rng.choice(("Calculate a formula.", "Compute an expression.", "Do arithmetic."))
-    bring(chat, Tool(title, "calculate", "formula", about, (p,)))
+    bring(chat, Tool(called, "calculate", "formula", about, (p,)))
     asked = rng.choice(("What is {}?", "Compute {}", "{}", "How much is {}?", "Calculate {}."))
     chat.user(asked.format(text))
-    chat.calls(Call(title, {name: text}))
+    chat.calls(Call(called, {name: text}))
 
 
 def search(chat: Chat) -> None:
     """A question for a tool that looks anything up."""
     rng, about = chat.rng, topic(chat.rng)
     name = rng.choice(("query", "question", "q", "term", "input", "topic"))
-    title = styled(rng.choice((("search",), ("web", "search"), ("search", "web"), ("look", "up"),
-                               ("search", words.invented(rng)), ("wiki", words.invented(rng)))), rng)  # fmt: skip
+    called = title(chat, lambda: rng.choice((
+        ("search",), ("web", "search"), ("search", "web"), ("look", "up"),
+        ("search", words.invented(rng)), ("wiki", words.invented(rng)),
+    )))  # fmt: skip
     said = rng.choice(("Search the web.", "Look up anything.", "Search for information.",
                        "Answers questions about the world.", f"Search {words.word(rng)}."))  # fmt: skip
-    bring(chat, Tool(title, "search", "web", said, (Parameter(name, "string"),)))
+    bring(chat, Tool(called, "search", "web", said, (Parameter(name, "string"),)))
     forms = ABOUT[2:6] + ("Search for {}", "Find out about {}.", "Look up {}.", "What do you know about {}?")
     chat.user(rng.choice(forms).format(quoted(about, rng)))
-    chat.calls(Call(title, {name: about}))
+    chat.calls(Call(called, {name: about}))
 
 
 def missing(chat: Chat) -> None:
@@ -260,7 +274,8 @@ def chain(chat: Chat) -> None:
                     "string", "code", (), description=rng.choice(("", "the one to use")))  # fmt: skip
     first, second = tool(rng, chat.held), tool(rng, chat.held)
     wanted = replace(first, parameters=first.parameters[:1] or (Parameter("name", "string", "name"),))
-    wanted = replace(wanted, parameters=(replace(wanted.parameters[0], required=True),))
+    maker = wanted.parameters[0].maker.replace("text", "phrase")  # no full stop in the middle
+    wanted = replace(wanted, parameters=(replace(wanted.parameters[0], required=True, maker=maker),))
     second = replace(second, parameters=(key,))
     if wanted.name == second.name:
         return one(chat)
@@ -343,11 +358,12 @@ def reported(chat: Chat) -> None:
     chat.turns.append(Turn("tool", json.dumps(found, ensure_ascii=False)))
     kinds = {str: "string", bool: "boolean", int: "integer", float: "number"}
     taken = tuple(Parameter(key, kinds[type(value)]) for key, value in found.items())
-    title = styled(rng.choice((("report", words.invented(rng)), ("Answer",), ("Response",),
-                               (words.proper(rng),))), rng)  # fmt: skip
-    chat.tools.append(Tool(title, "report", "answer", rng.choice(("", "The answer.")), taken))
+    called = title(chat, lambda: rng.choice((
+        ("report", words.invented(rng)), ("Answer",), ("Response",), (words.proper(rng),),
+    )))  # fmt: skip
+    chat.tools.append(Tool(called, "report", "answer", rng.choice(("", "The answer.")), taken))
     said = ", ".join(f"the {key} is {shown(value)}" for key, value in found.items())
-    must(chat, Call(title, found), f"T{said[1:]}." if rng.random() < 0.6 else "")
+    must(chat, Call(called, found), f"T{said[1:]}." if rng.random() < 0.6 else "")
 
 
 def unknown(p: Parameter, about: str) -> object:

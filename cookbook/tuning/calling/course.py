@@ -34,7 +34,7 @@ def chat(tokenizer: Tokenizer, rng: random.Random, mix: Mix) -> Sample:
             found = chats.conversation(rng, False, mix.most, mix.turns)
         parts = pieces(found.tools, found.turns)
         text = "".join(p.text for p in parts)
-        if len(text) < mix.longest and not any(held in text for held in words.HELD):
+        if len(text) < 2 * mix.longest and not any(held in text for held in words.HELD):
             sample = assemble(tokenizer, parts)
             if len(sample.ids) < mix.longest:
                 return sample

@@ -60,13 +60,13 @@ def draw(p: Parameter, rng: random.Random) -> Given:
     text = words.MAKERS[p.maker](rng)
     if p.maker == "text" and rng.random() < 0.05:
         text = f'{text} "{words.word(rng)}"'
-    return Given(p, text, quoted(text, rng, 0.7 if p.maker == "text" else 0.22))
+    return Given(p, text, quoted(text, rng, 0.97 if p.maker == "text" else 0.22))
 
 
 def _several(p: Parameter, rng: random.Random) -> Given:
     found = [words.MAKERS[p.maker](rng) for _ in range(rng.randint(1, 4))]
     found = [one for one in found if "," not in one and " and " not in one] or [words.proper(rng)]
-    marks = rng.random() < 0.2
+    marks = rng.random() < 0.35
     shown = [f"'{one}'" if marks and "'" not in one else one for one in found]
     joint = rng.choice((" and ", ", ", ", and "))
     return Given(p, found, joint.join(filter(None, (", ".join(shown[:-1]), shown[-1]))))
@@ -95,7 +95,7 @@ def question(tool: Tool, given: Sequence[Given], rng: random.Random) -> str:
         text = _by_name(tool, given, rng)
     else:
         text = _in_words(tool, given, rng)
-    if rng.random() < 0.12:
+    if rng.random() < 0.08:
         text = f"{words.filler(rng)} {text}"
     return text
 
@@ -172,7 +172,7 @@ def _in_words(tool: Tool, given: Sequence[Given], rng: random.Random) -> str:
     alone = len(given) == 1 and _only(tool, given[0])
     if alone and (short := _positional(tool, given[0], rng)):
         return short + rng.choice((".", "", "?", ", please."))
-    shown = _shuffled(given, rng)
+    shown = sorted(_shuffled(given, rng), key=lambda g: "," in g.text)  # a list goes last
     clauses = [_clause(g, rng, alone, _own_cues(tool, g.parameter)) for g in shown]
     return f"{start}{_joined(clauses, rng)}{_aside(shown, rng)}{rng.choice(ends)}"
 

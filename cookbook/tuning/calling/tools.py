@@ -136,7 +136,7 @@ def _parameter(rng: random.Random, kind: str) -> Parameter:
 
 def _described(p: Parameter, rng: random.Random) -> Parameter:
     """With a description or none, required or not, its name in some style."""
-    about = "" if rng.random() < 0.55 else rng.choice((
+    about = "" if rng.random() < 0.7 else rng.choice((
         f"The {p.spoken}.", f"the {p.spoken} to use", f"{p.spoken} of the {words.word(rng)}",
         words.sentence(rng), f"{p.spoken.capitalize()}, e.g. {words.word(rng)}", words.sentence(rng),
     ))  # fmt: skip
@@ -153,7 +153,7 @@ def described(rng: random.Random, verb: str, noun: str, parameters: Sequence[Par
         f"Use this tool to {do.lower()} a {noun}.", f"A tool that can {do.lower()} the {noun}.",
         f"{do} the {rng.choice(words.ADJECTIVES)} {noun} and return it. {words.sentence(rng)}",
     ))  # fmt: skip
-    if parameters and rng.random() < 0.1:
+    if parameters and rng.random() < 0.05:
         lines = (f"    {p.name}: {p.description or p.spoken}" for p in parameters)
         text += "\n\nArgs:\n" + "\n".join(lines)
     return text
@@ -195,7 +195,7 @@ def _tool(rng: random.Random, near: Tool | None) -> Tool:
 def offered(rng: random.Random, held: bool, most: int) -> list[Tool]:
     """Some tools, all of different names and nouns; some of them near to one another."""
     found: list[Tool] = []
-    count = min(most, rng.choice((1, 1, 1, 2, 2, 3, 3, 4, 5)))
+    count = min(most, rng.choice((1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5)))
     while len(found) < count:
         near = rng.choice(found) if found else None
         one = tool(rng, held, near)

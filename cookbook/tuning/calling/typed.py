@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from reflectkit.conversation import at_the_end
 from reflectkit.correcting import instructions
+from reflectkit.messages import Message
 from reflectkit.options import Settings
 
 from . import words
@@ -18,7 +20,9 @@ WITH_KEYS = (
     "Return JSON with {} keys.", "Return the result as JSON with {} keys.", "Answer in JSON with {}.",
     "Give me a JSON object with the keys {}.", "Reply with JSON that has the keys {}.",
     "Return nothing but JSON with {} keys.", "As JSON, with {} as keys. No other text.",
+    "Give it as a JSON object with {} keys.", "I want a JSON with {} keys.",
 )  # fmt: skip
+TAILS = ("", "", " Nothing else.", " Return only JSON.", " No other text, please.")
 
 
 def schema(rng: random.Random, parameters: list[Parameter], nullable: set[str]) -> dict[str, Any]:
@@ -71,9 +75,14 @@ def fitting(chat: Chat) -> None:
         answer = {p.name: said.get(p.name) for p in parameters}
         rng.shuffle(given)
         asked = told(rng, given)
-    wanted = instructions(Settings(output_type=schema(rng, parameters, nullable)))
-    chat.user(f"{asked}\n\n{wanted}")
+    ask(chat, asked, schema(rng, parameters, nullable))
     chat.answer(shown(answer))
+
+
+def ask(chat: Chat, asked: str, wanted: dict[str, Any]) -> None:
+    """A question as a client with an output type asks it."""
+    question = Message("user", asked)
+    chat.user(at_the_end((question,), instructions(Settings(output_type=wanted)))[-1].text)
 
 
 def keyed(chat: Chat) -> None:
@@ -91,7 +100,7 @@ def keyed(chat: Chat) -> None:
         answer = {key: scalar(rng) for key in keys}
         said = [f"the {key} is {shown(value)}" for key, value in answer.items()]
         asked = f"T{', '.join(said)[1:]}."
-    chat.user(f"{asked} {rng.choice(WITH_KEYS).format(names)}")
+    chat.user(f"{asked} {rng.choice(WITH_KEYS).format(names)}{rng.choice(TAILS)}")
     chat.answer(shown(answer))
 
 

@@ -130,7 +130,7 @@ def name(rng: random.Random) -> str:
         lambda: proper(rng), lambda: proper(rng), lambda: f"{proper(rng)} {proper(rng)}",
         lambda: f"{rng.choice(PLACES)} {proper(rng)}", lambda: foreign(rng),
         lambda: f"{proper(rng)}-{proper(rng)}", lambda: f"{proper(rng)} {proper(rng)} {proper(rng)}",
-        lambda: f"{proper(rng)}'s {rng.choice(NOUNS).capitalize()}",
+        lambda: f"{proper(rng)}'s" if rng.random() < 0.3 else proper(rng),
     )  # fmt: skip
     return rng.choice(kinds)()
 
