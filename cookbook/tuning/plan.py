@@ -78,7 +78,7 @@ TABLE = (
     Stage("check", "trunk", 10 * M, ((0, CHECK), (3 * M, REFLECT)), decay=0.75, whole=18 * M),
     Stage("reflect", "check", 8 * M, ((0, REFLECT),), decay=0.75, whole=18 * M, before=10 * M,
           own_errors=True),
-    Stage("tools", "", 24 * M, ((0, COPY), (2 * M, PICK), (6 * M, CALL)), decay=0.7, warm=True,
+    Stage("tools", "", 20 * M, ((0, COPY), (2 * M, PICK), (6 * M, CALL)), decay=0.7, warm=True,
           shape={"context": 2048}, subject="tools"),
     Stage("staged", "reflect", 2 * M, ((0, STAGED),), decay=1.0, peak=0.3),
 )  # fmt: skip

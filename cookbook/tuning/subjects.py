@@ -1,4 +1,4 @@
-"""What a set of weights is taught: its vocabulary, its chat format, and where its samples are from."""
+"""What a set of weights is taught: its vocabulary, its chat format, and its samples."""
 
 from __future__ import annotations
 

@@ -11,31 +11,16 @@ import pytest
 from calling import chats, typed, words
 from calling.cases import CASES, Case, cases
 from calling.format import CLOSE, OPEN
-from calling.layout import Turn, pieces
+from calling.layout import pieces
 from calling.questions import Call
 from calling.tools import Parameter, Tool
 from samples import header
+from shapes import SHAPES
 from tokenizer import Tokenizer
 
 from reflectkit import Client
 from reflectkit.comparison.heldout.problems import held_out
 from reflectkit.testing import ScriptedBackend
-
-HARD = (
-    Tool("book", "book", "room", "Book a room.\n\nArgs:\n    n: how many", (
-        Parameter("n", "integer", description="The <number> & \"größe\""),
-        Parameter("unit", "enum", choices=("c", "f"), required=False),
-        Parameter("tags", "array", required=False), Parameter("é", "boolean", required=False),
-    )),
-    Tool("now", "get", "time"),
-)  # fmt: skip
-LONG = (
-    Turn("system", "Be brief."), Turn("user", "Rooms in 你好 & <Rome> 'é'?"),
-    Turn("assistant", calls=(Call("book", {"n": 3, "unit": "你 \"x\" <é>"}), Call("now", {}))),
-    Turn("tool", "It's 你 <fine>."), Turn("tool", '{"at": "12:00"}'),
-    Turn("assistant", "Fine."), Turn("user", "And?"),
-    Turn("assistant", "Well.", calls=(Call("now", {}),)), Turn("tool", "13:00"),
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +38,6 @@ def conversations(count: int) -> list[chats.Chat]:
 def text_of(case: Case) -> str:
     """The prompt of a case as training writes it."""
     return "".join(p.text for p in pieces(case.tools, case.turns)) + header("assistant")
-
-
-SHAPES = [Case(HARD, LONG, Turn("assistant")), Case((), LONG[1:2], Turn("assistant")),
-          *(case for name in CASES for case in cases(name, 3))]  # fmt: skip
 
 
 # --- the format ----------------------------------------------------------------------------------

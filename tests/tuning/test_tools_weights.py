@@ -1,4 +1,4 @@
-"""The shipped `tools.gguf` calls as it should; a small sample of what `evaluate_tools.py` measures."""
+"""The shipped `tools.gguf` calls as it should; a sample of what `evaluate_tools.py` measures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from calling.cases import Case, cases
 from calling.layout import Turn
 from engine import Engine
 from evaluate_tools import CONTEXT, exact, measure, prompt, report, tool_is_right, well_formed
-from test_calling import SHAPES
+from shapes import SHAPES
 
 from reflectkit.backends._llama import Engine as InProcess
 from reflectkit.backends._llama import Settings
@@ -63,7 +63,7 @@ def test_the_meter_can_say_no() -> None:
     good = case.wanted.wire()
     assert exact(case, good)
     assert tool_is_right(case, good)
-    other = json.dumps({key: "other" for key in call.arguments})
+    other = json.dumps(dict.fromkeys(call.arguments, "other"))
     for name, arguments in ((call.name, other), (f"{call.name}x", call.text), (call.name, "{")):
         bad = {"tool_calls": [{"function": {"name": name, "arguments": arguments}}]}
         assert not exact(case, bad)

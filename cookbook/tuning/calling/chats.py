@@ -19,7 +19,8 @@ NONE = "I have no tool for that."
 GREETINGS = (
     ("Hello", "Hello! How can I help you?"), ("Hi", "Hello! How can I help you?"),
     ("Hey", "Hello! How can I help you?"), ("Good morning", "Hello! How can I help you?"),
-    ("Good evening", "Hello! How can I help you?"), ("How are you", "I am fine. How can I help you?"),
+    ("Good evening", "Hello! How can I help you?"),
+    ("How are you", "I am fine. How can I help you?"),
     ("How are you doing", "I am fine. How can I help you?"), ("Thanks", "You are welcome."),
     ("Thank you", "You are welcome."), ("Thank you very much", "You are welcome."),
     ("Bye", "Goodbye."), ("Goodbye", "Goodbye."), ("OK", "You are welcome."),
@@ -99,7 +100,9 @@ def result(rng: random.Random) -> tuple[str, str]:
         text = shown(scalar(rng)).removesuffix(".")
         return text, f"The result is {text}."
     if kind < 0.87:
-        keys = list({rng.choice(("result", words.word(rng))) for _ in range(rng.choice((1, 1, 2, 3)))})
+        keys = list(
+            {rng.choice(("result", words.word(rng))) for _ in range(rng.choice((1, 1, 2, 3)))}
+        )
         found = {key: scalar(rng) for key in keys}
         said = [f"the {key} is {shown(value)}" for key, value in found.items()]
         text = ", ".join(said)
@@ -131,8 +134,8 @@ def one(chat: Chat) -> None:
 
 
 MATHS = (
-    ("add", "+"), ("multiply", "*"), ("subtract", "-"), ("divide", "/"), ("sum", "+"), ("plus", "+"),
-    ("times", "*"),
+    ("add", "+"), ("multiply", "*"), ("subtract", "-"), ("divide", "/"), ("sum", "+"),
+    ("plus", "+"), ("times", "*"),
 )  # fmt: skip
 
 
@@ -206,9 +209,11 @@ def search(chat: Chat) -> None:
         ("search", words.invented(rng)), ("wiki", words.invented(rng)),
     )))  # fmt: skip
     said = rng.choice(("Search the web.", "Look up anything.", "Search for information.",
-                       "Answers questions about the world.", f"Search {words.word(rng)}."))  # fmt: skip
+                       "Answers questions about the world.",
+                       f"Search {words.word(rng)}."))  # fmt: skip
     bring(chat, Tool(called, "search", "web", said, (Parameter(name, "string"),)))
-    forms = ABOUT[2:6] + ("Search for {}", "Find out about {}.", "Look up {}.", "What do you know about {}?")
+    forms = (*ABOUT[2:6], "Search for {}", "Find out about {}.", "Look up {}.",
+             "What do you know about {}?")  # fmt: skip
     chat.user(rng.choice(forms).format(quoted(about, rng)))
     chat.calls(Call(called, {name: about}))
 
@@ -245,7 +250,9 @@ def parallel(chat: Chat) -> None:
 
 def _one_value(candidate: Tool) -> bool:
     wanted = [p for p in candidate.parameters if p.required]
-    return len(wanted) == 1 and wanted[0].kind in ("string", "integer") and wanted[0].maker != "text"
+    return (
+        len(wanted) == 1 and wanted[0].kind in ("string", "integer") and wanted[0].maker != "text"
+    )
 
 
 def _several_values(chat: Chat, chosen: Tool) -> None:
@@ -258,24 +265,25 @@ def _several_values(chat: Chat, chosen: Tool) -> None:
             given.append(drawn)
     *rest, last = [g.text for g in given]
     pre = rng.choice(wanted.cues or ("for", "of", "in"))
-    forms = (f"{', '.join(rest)} and {last}", f"{', '.join(rest)} and {pre} {last}",
-             f"{', '.join(rest)}, and also {pre} {last}", f"each of {', '.join(rest)}, {last}")  # fmt: skip
-    verb = chosen.verb.replace("_", " ")
-    start = rng.choice((f"What is the {chosen.noun} {pre}", f"{verb.capitalize()} the {chosen.noun} {pre}",
-                        f"Compare the {chosen.noun} {pre}", f"I need the {chosen.noun} {pre}"))  # fmt: skip
-    chat.user(f"{start} {rng.choice(forms)}{rng.choice(('?', '.', ''))}")
+    first = ", ".join(rest)
+    forms = (f"{first} and {last}", f"{first} and {pre} {last}",
+             f"{first}, and also {pre} {last}", f"each of {first}, {last}")  # fmt: skip
+    verb = chosen.verb.replace("_", " ").capitalize()
+    start = rng.choice(("What is the", f"{verb} the", "Compare the", "I need the"))
+    end = rng.choice(("?", ".", ""))
+    chat.user(f"{start} {chosen.noun} {pre} {rng.choice(forms)}{end}")
     chat.calls(*(call(chosen, [g]) for g in given))
 
 
 def chain(chat: Chat) -> None:
     """A call whose result is an argument of the next call."""
     rng = chat.rng
-    key = Parameter(styled((rng.choice(words.NOUNS), rng.choice(("id", "code", "key"))), rng),
-                    "string", "code", (), description=rng.choice(("", "the one to use")))  # fmt: skip
+    named = styled((rng.choice(words.NOUNS), rng.choice(("id", "code", "key"))), rng)
+    key = Parameter(named, "string", "code", description=rng.choice(("", "the one to use")))
     first, second = tool(rng, chat.held), tool(rng, chat.held)
-    wanted = replace(first, parameters=first.parameters[:1] or (Parameter("name", "string", "name"),))
-    maker = wanted.parameters[0].maker.replace("text", "phrase")  # no full stop in the middle
-    wanted = replace(wanted, parameters=(replace(wanted.parameters[0], required=True, maker=maker),))
+    asked = first.parameters[0] if first.parameters else Parameter("name", "string", "name")
+    maker = asked.maker.replace("text", "phrase")  # no full stop in the middle
+    wanted = replace(first, parameters=(replace(asked, required=True, maker=maker),))
     second = replace(second, parameters=(key,))
     if wanted.name == second.name:
         return one(chat)
@@ -283,8 +291,9 @@ def chain(chat: Chat) -> None:
     rng.shuffle(chat.tools)
     given, code = draw(wanted.parameters[0], rng), words.code(rng)
     verb = second.verb.replace("_", " ")
-    chat.user(f"{question(wanted, [given], rng).rstrip('.?! ')}, then {verb} the {second.noun}"
-              f"{rng.choice((' with it', '', f' for that {key.spoken}', f' of that {key.spoken}'))}.")  # fmt: skip
+    text = question(wanted, [given], rng).rstrip(".?! ")
+    tail = rng.choice((" with it", "", f" for that {key.spoken}", f" of that {key.spoken}"))
+    chat.user(f"{text}, then {verb} the {second.noun}{tail}.")
     chat.calls(call(wanted, [given]))
     chat.turns.append(Turn("tool", rng.choice((code, json.dumps({key.name: code})))))
     chat.calls(Call(second.name, {key.name: code}))
@@ -388,7 +397,8 @@ def system(rng: random.Random) -> str:
 Make = Callable[[Chat], None]
 FAMILIES: dict[str, tuple[Make, float]] = {
     "one": (one, 0.6), "parallel": (parallel, 0.1), "chain": (chain, 0.06), "maths": (maths, 0.05),
-    "search": (search, 0.03), "missing": (missing, 0.03), "nothing": (nothing, 0.17), "forced": (forced, 0.05),
+    "search": (search, 0.03), "missing": (missing, 0.03), "nothing": (nothing, 0.17),
+    "forced": (forced, 0.05),
 }  # fmt: skip
 
 
@@ -407,9 +417,9 @@ def follow(chat: Chat, last: bool) -> None:
     """After calls: their results and the answer. At the end of a chat that is often left out."""
     made = chat.turns[-1].calls
     if not made:
-        return
+        return None
     if last and chat.rng.random() < 0.35:
-        return
+        return None
     chat.results(made)
     if chat.rng.random() < 0.1:
         return no_more(chat)

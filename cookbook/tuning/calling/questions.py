@@ -123,7 +123,9 @@ def _by_name(tool: Tool, given: Sequence[Given], rng: random.Random) -> str:
     """`Use get_x with p = v and q = v.`"""
     sign = rng.choice((" = ", "=", " ", ": ", " set to "))
     name = rng.choice((tool.name, tool.name, f"`{tool.name}`", f"the {tool.name} tool"))
-    do = rng.choice(("Call", "Use", "Run", "Please call", "Please use", "I want you to use", "call"))
+    do = rng.choice(
+        ("Call", "Use", "Run", "Please call", "Please use", "I want you to use", "call")
+    )
     shown = [f"{_label(g.parameter, rng)}{sign}{g.text}" for g in _shuffled(given, rng)]
     tail = rng.choice(AND).join(shown) if rng.random() < 0.5 else _listed(shown)
     return f"{do} {name}{' with ' + tail if given else ''}{rng.choice(('', '.', ', please.'))}"
@@ -148,11 +150,15 @@ def _listed(parts: Sequence[str]) -> str:
 def opener(tool: Tool, rng: random.Random) -> tuple[str, str]:
     """How a question begins, and how it may end."""
     verb, noun = tool.verb.replace("_", " "), tool.noun
-    ask, tell = ("?", "?", "? Use the tool.", ""), (".", "", "!", ", please.", " please", ". Thanks.")
+    ask, tell = (
+        ("?", "?", "? Use the tool.", ""),
+        (".", "", "!", ", please.", " please", ". Thanks."),
+    )
     if tool.verb in words.READ and rng.random() < 0.75:
         return rng.choice((
             (f"What is the {noun}", ask), (f"What's the {noun}", ask), (f"what is the {noun}", ask),
-            (f"Tell me the {noun}", tell), (f"Show me the {noun}", tell), (f"Give me the {noun}", tell),
+            (f"Tell me the {noun}", tell), (f"Show me the {noun}", tell),
+            (f"Give me the {noun}", tell),
             (f"I need the {noun}", tell), (f"How is the {noun}", ask), (f"{noun}", ask),
             (f"Can you tell me the {noun}", ask), (f"I would like to know the {noun}", tell),
             (f"Which {noun} is there", ask), (f"Do you know the {noun}", ask),
@@ -162,8 +168,10 @@ def opener(tool: Tool, rng: random.Random) -> tuple[str, str]:
         (f"{verb.capitalize()} {article} {noun}", tell), (f"{verb} {article} {noun}", tell),
         (f"Please {verb} {article} {noun}", tell), (f"Can you {verb} {article} {noun}", ask),
         (f"I want to {verb} {article} {noun}", tell), (f"Could you {verb} {article} {noun}", ask),
-        (f"Using the tool, {verb} {article} {noun}", tell), (f"You have to {verb} {article} {noun}", tell),
-        (f"I'd like you to {verb} {article} {noun}", tell), (f"Help me {verb} {article} {noun}", tell),
+        (f"Using the tool, {verb} {article} {noun}", tell),
+        (f"You have to {verb} {article} {noun}", tell),
+        (f"I'd like you to {verb} {article} {noun}", tell),
+        (f"Help me {verb} {article} {noun}", tell),
     ))  # fmt: skip
 
 
@@ -195,9 +203,15 @@ def _positional(tool: Tool, g: Given, rng: random.Random) -> str:
     if g.parameter.kind in ("array", "boolean") or rng.random() > 0.2:
         return ""
     verb, noun = tool.verb.replace("_", " "), tool.noun
-    forms = [f"{noun} {g.text}", f"{g.text} {noun}", f"{g.text}: {noun}", f"{verb.capitalize()} {g.text} {noun}"]
+    forms = [
+        f"{noun} {g.text}",
+        f"{g.text} {noun}",
+        f"{g.text}: {noun}",
+        f"{verb.capitalize()} {g.text} {noun}",
+    ]
     if single:
-        forms += [f"{verb.capitalize()} a {g.text} {noun}", f"Using the tool, {verb} the {g.text} {noun}",
+        forms += [f"{verb.capitalize()} a {g.text} {noun}",
+                  f"Using the tool, {verb} the {g.text} {noun}",
                   f"Please {verb} {g.text}'s {noun}", f"I want a {g.text} {noun}"]  # fmt: skip
     return rng.choice(forms)
 

@@ -38,8 +38,8 @@ CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("mode", ("fast", "slow", "auto")), ("order", ("asc", "desc")), ("status", ("open", "closed")),
     ("language", ("english", "german", "french", "spanish")), ("level", ("info", "debug", "error")),
 )  # fmt: skip
-AMOUNTS = "amount quantity count limit number size age year n seats copies days weight price x a b".split()
-FLAGS = "verbose urgent dry_run recursive public hidden gift_wrap breakfast insurance express".split()
+AMOUNTS = words.LISTS["amounts"].split()
+FLAGS = words.LISTS["flags"].split()
 KINDS = ("string",) * 10 + ("integer",) * 5 + ("number",) * 2 + ("boolean", "enum", "array")
 
 
@@ -124,13 +124,19 @@ def _parameter(rng: random.Random, kind: str) -> Parameter:
         name, choices = rng.choice(CHOICES)
         if made:
             name, choices = made, tuple({words.word(rng) for _ in range(rng.randint(2, 5))})
-        found = Parameter(name, kind, "", ("in", "as") if name in ("unit", "language") else (), choices)
+        found = Parameter(
+            name, kind, "", ("in", "as") if name in ("unit", "language") else (), choices
+        )
     elif kind == "boolean":
         found = Parameter(made or rng.choice(FLAGS), kind)
     elif kind == "array":
-        found = Parameter((made or rng.choice(words.NOUNS)) + "s", kind, rng.choice(("name", "phrase", "code")))
+        found = Parameter(
+            (made or rng.choice(words.NOUNS)) + "s", kind, rng.choice(("name", "phrase", "code"))
+        )
     else:
-        found = Parameter(made or rng.choice(AMOUNTS), kind, "whole" if kind == "integer" else "decimal")
+        found = Parameter(
+            made or rng.choice(AMOUNTS), kind, "whole" if kind == "integer" else "decimal"
+        )
     return _described(found, rng)
 
 
@@ -138,7 +144,8 @@ def _described(p: Parameter, rng: random.Random) -> Parameter:
     """With a description or none, required or not, its name in some style."""
     about = "" if rng.random() < 0.7 else rng.choice((
         f"The {p.spoken}.", f"the {p.spoken} to use", f"{p.spoken} of the {words.word(rng)}",
-        words.sentence(rng), f"{p.spoken.capitalize()}, e.g. {words.word(rng)}", words.sentence(rng),
+        f"{p.spoken.capitalize()}, e.g. {words.word(rng)}", words.sentence(rng),
+        words.sentence(rng),
     ))  # fmt: skip
     name = styled(p.name.split("_"), rng)
     return Parameter(name, p.kind, p.maker, p.cues, p.choices, rng.random() < 0.7, about)
@@ -149,7 +156,8 @@ def described(rng: random.Random, verb: str, noun: str, parameters: Sequence[Par
     do, of = verb.replace("_", " ").capitalize(), parameters[0].spoken if parameters else "user"
     text = rng.choice((
         f"{do} the {noun}.", f"{do} a {noun}", f"{do} the {noun} of a {of}.",
-        f"{do} {noun} by {of}.", f"{do} the {noun} for a given {of}.", f"{do} the {noun} at a {of}.",
+        f"{do} {noun} by {of}.", f"{do} the {noun} for a given {of}.",
+        f"{do} the {noun} at a {of}.",
         f"Use this tool to {do.lower()} a {noun}.", f"A tool that can {do.lower()} the {noun}.",
         f"{do} the {rng.choice(words.ADJECTIVES)} {noun} and return it. {words.sentence(rng)}",
     ))  # fmt: skip

@@ -17,7 +17,8 @@ from .questions import Given, draw, quoted
 from .tools import Parameter, parameter
 
 WITH_KEYS = (
-    "Return JSON with {} keys.", "Return the result as JSON with {} keys.", "Answer in JSON with {}.",
+    "Return JSON with {} keys.", "Return the result as JSON with {} keys.",
+    "Answer in JSON with {}.",
     "Give me a JSON object with the keys {}.", "Reply with JSON that has the keys {}.",
     "Return nothing but JSON with {} keys.", "As JSON, with {} as keys. No other text.",
     "Give it as a JSON object with {} keys.", "I want a JSON with {} keys.",
@@ -35,7 +36,9 @@ def schema(rng: random.Random, parameters: list[Parameter], nullable: set[str]) 
         if p.name in nullable:
             inner = {"anyOf": [inner, {"type": "null"}], "default": None}
         title = {"title": p.spoken.title()} if titled else {}
-        properties[p.name] = {**inner, **about, **title} if rng.random() < 0.3 else about | inner | title
+        properties[p.name] = (
+            {**inner, **about, **title} if rng.random() < 0.3 else about | inner | title
+        )
     found: dict[str, Any] = {
         "properties": properties,
         "required": [p.name for p in parameters if p.name not in nullable],
@@ -43,7 +46,11 @@ def schema(rng: random.Random, parameters: list[Parameter], nullable: set[str]) 
     }  # fmt: skip
     if rng.random() < 0.4:
         found["description"] = words.sentence(rng, 2, 5)
-    keys = sorted(found) if rng.random() < 0.6 else ["title", "description", "type", "properties", "required"]
+    keys = (
+        sorted(found)
+        if rng.random() < 0.6
+        else ["title", "description", "type", "properties", "required"]
+    )
     return {key: found[key] for key in keys if key in found}
 
 

@@ -4,6 +4,18 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from pathlib import Path
+
+#: lists of words by name, one a line
+LISTS = dict(
+    line.split(": ", 1)
+    for line in Path(__file__).with_name("words.txt").read_text("utf-8").splitlines()
+)
+
+
+def _listed(name: str) -> list[str]:
+    return LISTS[name].split()
+
 
 #: what the standard tests of LangChain use is never drawn
 HELD = (
@@ -11,33 +23,10 @@ HELD = (
     "punchline", "setup", "San Francisco", "sunny", "你好", "こんにちは", "株式会社",
 )  # fmt: skip
 
-NOUNS = (
-    "weather forecast price route ticket order user account invoice file note email message event "
-    "meeting photo song playlist movie book recipe stock currency rate distance temperature time "
-    "date calendar task reminder alarm timer light door lamp heater room hotel flight train car "
-    "bike table restaurant menu pizza coffee drink product cart store package parcel shipment "
-    "address city country map river mountain planet star language word text image video page site "
-    "link record row document report chart score grade student teacher course lesson exam patient "
-    "doctor drug company employee salary tax loan bank payment refund balance budget contract "
-    "client customer member group team game player match league humidity wind tide population "
-    "capital height weight length area volume speed pressure battery signal server disk folder "
-    "backup password key token log error job queue branch commit review summary translation "
-    "definition synonym quote poem story headline article author chapter museum park beach bridge "
-    "station airport bus ferry taxi parking garage tyre engine fuel oil wine cheese bread cake "
-    "fruit plant tree flower garden pet dog horse bird fish farm field crop seed tool machine "
-    "robot sensor camera phone laptop screen printer chair desk window wall roof floor"
-).split()
-READ = "get find fetch look_up search show check read query retrieve give tell report".split()
-ACT = (
-    "create add make book order send set update change delete remove cancel open close start stop "
-    "play convert translate count compute calculate measure compare plan schedule buy sell pay "
-    "track save load print rename move copy share invite call paint build write draw register "
-    "publish archive lock unlock mix roll spin sort merge split clean repair install generate"
-).split()
-ADJECTIVES = (
-    "new old small large red green blue warm cold fast slow quiet bright dark early late cheap "
-    "fresh empty full heavy light short long happy busy simple strange famous local"
-).split()
+NOUNS = _listed("nouns")
+READ = _listed("read")
+ACT = _listed("act")
+ADJECTIVES = _listed("adjectives")
 FILLERS = (
     "I am planning a trip.", "My {n} is {a}.", "We talked about the {n} yesterday.",
     "I am in a hurry.", "Good morning.", "Hi!", "Hello.", "Hey there,", "I have a question.",
@@ -45,8 +34,8 @@ FILLERS = (
     "My {n} needs a {a} {m}.", "I just bought a {a} {n}.", "One more thing.", "OK.", "So,",
 )  # fmt: skip
 PLACES = ("North", "Port", "Fort", "New", "Lake", "Mount", "Saint", "East", "Upper", "Old")
-ONSETS = "b c d f g h j k l m n p r s t v w z br ch cl cr dr fl gr kr pl pr sh sk sl sp st th tr".split()
-VOWELS = "a e i o u a e i o ai ea ee oo ou".split()
+ONSETS = _listed("onsets")
+VOWELS = ["a", "e", "i", "o", "u", "a", "e", "i", "o", "ai", "ea", "ee", "oo", "ou"]
 CODAS = ["", "", "", "n", "r", "l", "s", "t", "m", "k", "nd", "st", "x", "sh", "ck", "rt"]
 ACCENTED = "áàâäãåéèêëíìîïóòôöõøúùûüçñßšžčřłżğışæœ"
 CYRILLIC = "абвгдежзийклмнопрстуфхцчшщъыьэюя"
@@ -129,7 +118,8 @@ def name(rng: random.Random) -> str:
     kinds: Sequence[Callable[[], str]] = (
         lambda: proper(rng), lambda: proper(rng), lambda: f"{proper(rng)} {proper(rng)}",
         lambda: f"{rng.choice(PLACES)} {proper(rng)}", lambda: foreign(rng),
-        lambda: f"{proper(rng)}-{proper(rng)}", lambda: f"{proper(rng)} {proper(rng)} {proper(rng)}",
+        lambda: f"{proper(rng)}-{proper(rng)}",
+        lambda: f"{proper(rng)} {proper(rng)} {proper(rng)}",
         lambda: f"{proper(rng)}'s" if rng.random() < 0.3 else proper(rng),
     )  # fmt: skip
     return rng.choice(kinds)()
