@@ -51,16 +51,6 @@ class Engine:
         self._server.handle_chat_completions(request, watch)
         return "", 0
 
-    def message(
-        self, messages: list[dict[str, Any]], tools: list[dict[str, Any]], limit: int = 600
-    ) -> tuple[dict[str, Any], int]:
-        """The likeliest answer as a message, its calls parsed, and its number of tokens."""
-        request: dict[str, Any] = {"messages": messages, "temperature": 0.0, "max_tokens": limit}
-        found = self._server.handle_chat_completions(request | ({"tools": tools} if tools else {}))
-        if "choices" not in found:
-            return {"content": f"{found}"}, 0
-        return found["choices"][0]["message"], found["usage"]["completion_tokens"]
-
     def complete(
         self,
         prompt: str,

@@ -13,22 +13,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import calling
 from calling.cases import CALLS, CASES, Case, cases
 from calling.format import CLOSE, OPEN
-from calling.layout import Turn, pieces, written
+from calling.layout import pieces, written
 from engine import Engine
 from evaluate import WEIGHTS
 from samples import START, header
 from scoring import interval
 
-CONTEXT = 2048
+CONTEXT, LONGEST = 2048, 450
+TOKENIZER = calling.tokenizer()
 HEADER = "family                      n  right tool  exactly right [95 %]     valid  tokens"
 
 
 @dataclass(frozen=True)
 class Row:
     """One line of the table. `tool`: the right tools are called, or none where none is due;
-    `valid`: what is written without a grammar is JSON in the form that was learned."""
+    `valid`: the answer, written without a grammar, is JSON in the form that was learned."""
 
     family: str
     n: int
@@ -80,11 +82,16 @@ def well_formed(text: str) -> bool:
     """A raw answer is calls one after the other, or text; JSON where it starts like some."""
     if not text.startswith(OPEN):
         return OPEN not in text and (not text.startswith("{") or loaded(text) is not None)
-    for part in text.removesuffix(CLOSE).split(f"{CLOSE}\n"):
+    for part in parts_of(text):
         body = loaded(part.removeprefix(f"{OPEN}\n"))
         if not (isinstance(body, dict) and list(body) == ["name", "arguments"]):
             return False
     return True
+
+
+def parts_of(text: str) -> list[str]:
+    """The calls of a raw answer, each without its closing mark."""
+    return text.removesuffix(CLOSE).split(f"{CLOSE}\n")
 
 
 def prompt(case: Case) -> str:
@@ -93,28 +100,31 @@ def prompt(case: Case) -> str:
     return text.removeprefix(START) + header("assistant")
 
 
+def read(text: str) -> dict[str, Any]:
+    """A raw answer as a message; calls that are not well formed stay text."""
+    if not (text.startswith(OPEN) and well_formed(text)):
+        return {"content": text}
+    bodies = (loaded(p.removeprefix(f"{OPEN}\n")) for p in parts_of(text))
+    calls = [{"name": b["name"], "arguments": json.dumps(b["arguments"])} for b in bodies]
+    return {"content": None, "tool_calls": [{"function": call} for call in calls]}
+
+
 def measure(engine: Engine, name: str, n: int, misses: list[str] | None = None) -> Row:
-    """One family, greedily."""
+    """One family, greedily and without a grammar."""
     right = [0, 0, 0]
     tokens = 0
     for case in cases(name, n):
-        messages = [turn.wire() for turn in case.turns]
-        message, count = engine.message(messages, [t.wire() for t in case.tools])
-        raw, _ = engine.complete(prompt(case))
+        text, _ = engine.complete(prompt(case), limit=LONGEST)
+        message = read(text)
         good = exact(case, message)
         right[0] += tool_is_right(case, message)
         right[1] += good
-        right[2] += well_formed(raw)
-        tokens += count
+        right[2] += well_formed(text)
+        tokens += len(TOKENIZER.encode(text)) + 1
         if misses is not None and not good:
-            misses.append(miss(name, case, message))
+            misses.append(f"[{name}] {case.turns[-1].text}\n  wanted {written(case.wanted)}\n"
+                          f"  said   {text}")  # fmt: skip
     return Row(name, n, *right, tokens / n)
-
-
-def miss(name: str, case: Case, message: dict[str, Any]) -> str:
-    """What was asked, wanted and said."""
-    made = Turn("assistant", message.get("content") or "").text or calls_of(message)
-    return f"[{name}] {case.turns[-1].text}\n  wanted {written(case.wanted)}\n  said   {made}"
 
 
 def total(rows: list[Row]) -> Row:

@@ -127,7 +127,7 @@ async def test_a_tool_that_is_not_there_cannot_be_forced(backend: NanoBackend) -
 async def test_usage_is_exact(backend: NanoBackend) -> None:
     """One token a byte, and one for each mark and control token; the end of the turn counts."""
     _, last = await ask(backend, asked(ROME, WEATHER))
-    listed = "# get_weather\nGet the weather in a city.\n- city (string)\n"
+    listed = "get weather: Get the weather in a city.\n# get_weather\n- city (string)\n"
     prompt = "<|begin_of_text|>" + "".join(
         f"<|start_header_id|>{role}<|end_header_id|>\n\n{rest}"
         for role, rest in (

@@ -307,12 +307,12 @@ def topic(rng: random.Random) -> str:
 def nothing(chat: Chat) -> None:
     """A greeting, or a question that no tool is for."""
     rng, kind = chat.rng, chat.rng.random()
-    if kind < 0.3:
+    if kind < 0.35:
         said, reply = rng.choice(GREETINGS)
         said = said if rng.random() < 0.8 else said.lower()
         chat.user(said + rng.choice(("?",) if "are" in said else (".", "!", "", "!")))
         chat.answer(reply)
-    elif kind < 0.6:
+    elif kind < 0.75:
         chat.user(rng.choice(ABOUT).format(quoted(topic(rng), rng)))
         chat.answer(NONE)
     else:

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from render import Piece
-from samples import START, Sample, assemble
+from samples import END, START, Sample, assemble, header, said
 from tokenizer import Tokenizer
 
 from . import chats, typed, words
-from .layout import pieces
+from .format import OPEN
+from .layout import DECISION, listing, pieces, turn_pieces
+from .questions import opener
+from .tools import Tool, tool
 
 
 @dataclass(frozen=True)
 class Mix:
-    """What a stage trains on: shares of pages and of JSON as text, and how much a chat holds."""
+    """What a stage trains on: shares of pages, among them those of picking, and of JSON as text;
+    how much a chat holds."""
 
     drills: float = 0.1
+    picks: float = 0.5
     typed: float = 0.14
     most: int = 5
     turns: int = 3
@@ -44,10 +49,50 @@ def drill(tokenizer: Tokenizer, rng: random.Random, mix: Mix, length: int) -> Sa
     """A page of some `length` tokens."""
     found = Sample([], [], [])
     parts = [Piece(START, 0.0)]
+    picking = rng.random() < mix.picks
     while len(found.ids) < length:
-        parts += rng.choice((again, table))(rng)
+        parts += picks(rng) if picking else rng.choice((again, table))(rng)
         found = assemble(tokenizer, parts)
     return Sample(found.ids[:length], found.weights[:length], found.heats[:length])
+
+
+def picks(rng: random.Random) -> list[Piece]:
+    """A list of tools, and questions for them."""
+    tools = tuple(several(rng))
+    found = [Piece(listing(tools), 0.0)]
+    for _ in range(rng.randint(2, 5)):
+        found += pick(rng, tools)
+    return found
+
+
+def several(rng: random.Random) -> list[Tool]:
+    """Two to four tools with little about them: the page is about their names."""
+    found: list[Tool] = []
+    count = rng.choice((2, 3, 4))
+    while len(found) < count:
+        one = tool(rng, False, rng.choice(found) if found and rng.random() < 0.3 else None)
+        if one.noun in one.name and all(one.noun != t.noun for t in found):
+            bare = rng.random() < 0.6
+            found.append(replace(one, parameters=(), description="" if bare else one.description))
+    return found
+
+
+def pick(rng: random.Random, tools: tuple[Tool, ...]) -> list[Piece]:
+    """A question, and the name of the tool for it, or that there is none."""
+    chat = chats.Chat(rng, list(tools))
+    if rng.random() < 0.15:
+        chats.nothing(chat)
+        return turn_pieces(chat.turns[0]) + turn_pieces(chat.turns[1])
+    chosen = rng.choice(tools)
+    start, ends = opener(chosen, rng)
+    tail = (
+        f" {rng.choice(('in', 'for', 'of', 'with'))} {anything(rng)}" if rng.random() < 0.3 else ""
+    )
+    return [
+        said("user", start + tail + rng.choice(ends)), Piece(header("assistant"), 0.0),
+        Piece(OPEN, DECISION), Piece('\n{"name": "', 0.0), Piece(f'{chosen.name}"', DECISION),
+        Piece(END, 0.0),
+    ]  # fmt: skip
 
 
 def anything(rng: random.Random) -> str:

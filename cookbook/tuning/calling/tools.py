@@ -97,7 +97,7 @@ def spoken(identifier: str) -> str:
 def styled(parts: Sequence[str], rng: random.Random) -> str:
     """Words as one identifier; snake_case most of the time."""
     small = "_".join(parts)
-    if rng.random() < 0.7:
+    if rng.random() < 0.85:
         return small
     first, *rest = small.split("_")
     return first + "".join(part.capitalize() for part in rest)
@@ -169,8 +169,8 @@ def described(rng: random.Random, verb: str, noun: str, parameters: Sequence[Par
 
 def identifier(rng: random.Random, verb: str, noun: str) -> str:
     """A tool's name from its words."""
-    forms = ((verb, noun),) * 6 + ((noun, verb), (noun, "lookup"), (noun,), (verb, noun, "tool"),
-             ("my", noun, "tool"), (noun, "info"), (noun, verb + "er"))  # fmt: skip
+    forms = ((verb, noun),) * 18 + ((noun, verb), (noun, "lookup"), (noun,), (noun, "info"),
+             (verb, noun, "tool"), (noun, verb + "er"))  # fmt: skip
     return styled(rng.choice(forms), rng)
 
 
@@ -184,7 +184,8 @@ def tool(rng: random.Random, held: bool, near: Tool | None = None) -> Tool:
 
 
 def _tool(rng: random.Random, near: Tool | None) -> Tool:
-    verb = rng.choice(words.READ if rng.random() < 0.5 else words.ACT)
+    read = "get" if rng.random() < 0.7 else rng.choice(words.READ)
+    verb = read if rng.random() < 0.5 else rng.choice(words.ACT)
     noun = words.word(rng)
     if near is not None and rng.random() < 0.4:
         verb, noun = rng.choice(((near.verb, noun), (verb, near.noun)))
