@@ -196,7 +196,7 @@ async def test_through_the_client_it_is_asked_plainly() -> None:
 class TestSuite(BackendSuite):
     """What every backend must do, done by this model."""
 
-    request_ = asked(ROME, WEATHER)
+    request_ = asked("Hello!", WEATHER)
 
     @pytest_asyncio.fixture
     async def backend(self) -> AsyncIterator[NanoBackend]:

@@ -86,9 +86,9 @@ def test_what_is_held_out_is_never_drawn() -> None:
 def test_samples_hold_nothing_of_other_peoples_tests(tokenizer: Tokenizer) -> None:
     rng = random.Random(3)
     for _ in range(400):
-        text = tokenizer.decode(calling.chat(tokenizer, rng, calling.Mix()).ids)
-        assert not any(held in text for held in words.HELD)
-        assert len(text) < calling.Mix().longest
+        ids = calling.chat(tokenizer, rng, calling.Mix()).ids
+        assert not any(held in tokenizer.decode(ids) for held in words.HELD)
+        assert len(ids) < calling.Mix().longest
 
 
 def test_every_call_fits_its_tool() -> None:
@@ -129,9 +129,13 @@ def test_nothing_but_the_assistant_is_learned(tokenizer: Tokenizer) -> None:
     rng = random.Random(5)
     for _ in range(200):
         sample = calling.chat(tokenizer, rng, calling.Mix())
-        learned = [i for i, w in zip(sample.ids, sample.weights, strict=True) if w]
-        assert "<|start_header_id|>" not in tokenizer.decode(learned)
-        assert learned
+        learned = [at for at, weight in enumerate(sample.weights) if weight]
+        begins = [at for at in learned if not sample.weights[at - 1]]
+        assert begins
+        for at in begins:
+            before = tokenizer.decode(sample.ids[:at])
+            assert before.rpartition("<|start_header_id|>")[2].startswith("assistant")
+        assert tokenizer.ids["<|start_header_id|>"] not in {sample.ids[at] for at in learned}
 
 
 def test_a_forced_call_is_not_learned_as_a_wish() -> None:

@@ -178,8 +178,7 @@ def tool(rng: random.Random, held: bool, near: Tool | None = None) -> Tool:
     """A tool whose name is held out, or not. `near` shares its verb or its noun."""
     while True:
         found = _tool(rng, near)
-        plain = all(h.lower() not in f"{found}".lower() for h in words.HELD)
-        if held_out(found.name) == held and plain:
+        if held_out(found.name) == held:
             return found
 
 
