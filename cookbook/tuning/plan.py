@@ -73,7 +73,7 @@ NAME = calling.Mix(drills=0.75, picks=0.95, typed=0.05, most=3, turns=2, longest
 BOTH = calling.Mix(drills=0.55, picks=1.0, typed=0.06, turns=3, longest=700)
 CALL = calling.Mix(drills=0.3, picks=0.85, typed=0.08, turns=4, longest=1400)
 
-LAST = calling.Mix(drills=0.15, picks=0.8, typed=0.13, most=4, turns=4, longest=1000)
+LAST = calling.Mix(drills=0.12, picks=0.5, typed=0.12, most=3, turns=4, longest=900)
 
 M = 1_000_000
 TABLE = (
@@ -82,7 +82,7 @@ TABLE = (
     Stage("check", "trunk", 10 * M, ((0, CHECK), (3 * M, REFLECT)), decay=0.75, whole=18 * M),
     Stage("reflect", "check", 8 * M, ((0, REFLECT),), decay=0.75, whole=18 * M, before=10 * M,
           own_errors=True),
-    Stage("tools", "", 24 * M, ((0, COPY), (2 * M, PICK), (6 * M, CALL), (10 * M, NAME),
+    Stage("tools", "", 25 * M + M // 2, ((0, COPY), (2 * M, PICK), (6 * M, CALL), (10 * M, NAME),
            (12 * M, CALL), (14 * M, BOTH), (18 * M, LAST)), decay=0.24, warm=True,
           shape={"context": 2048}, subject="tools"),
     Stage("staged", "reflect", 2 * M, ((0, STAGED),), decay=1.0, peak=0.3),

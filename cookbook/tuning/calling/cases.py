@@ -39,17 +39,22 @@ def _first(make: chats.Make, most: int = 5) -> Callable[[random.Random], Case]:
     return draw
 
 
-def _script(rng: random.Random) -> Case:
-    """One string, in letters that are not English."""
-    while True:
-        chosen = tool(rng, True)
-        wanted = [p for p in chosen.parameters if p.required]
-        if len(wanted) == 1 and wanted[0].kind == "string":
-            break
-    chosen = replace(chosen, parameters=(replace(wanted[0], maker="foreign"),))
-    given = values(chosen, rng)
-    asked = Turn("user", question(chosen, given, rng))
-    return Case((chosen,), (asked,), Turn("assistant", calls=(call(chosen, given),)))
+def _one_value(maker: str = "") -> Callable[[random.Random], Case]:
+    """One tool and one string, of its own kind or of a certain one."""
+
+    def draw(rng: random.Random) -> Case:
+        while True:
+            chosen = tool(rng, True)
+            wanted = [p for p in chosen.parameters if p.required]
+            if len(wanted) == 1 and wanted[0].kind == "string":
+                break
+        only = replace(wanted[0], maker=maker or wanted[0].maker)
+        chosen = replace(chosen, parameters=(only,))
+        given = values(chosen, rng)
+        asked = Turn("user", question(chosen, given, rng))
+        return Case((chosen,), (asked,), Turn("assistant", calls=(call(chosen, given),)))
+
+    return draw
 
 
 def _several(rng: random.Random) -> Case:
@@ -110,9 +115,10 @@ def _typed(make: Callable[[Chat], None]) -> Callable[[random.Random], Case]:
 
 
 CASES: dict[str, Callable[[random.Random], Case]] = {
+    "one tool, one string": _one_value(),
+    "the same, other scripts": _one_value("foreign"),
     "one tool": _first(chats.one, 1),
     "three to five tools": _several,
-    "values in other scripts": _script,
     "several calls at once": _parallel,
     "second of two calls": _first(chats.chain),
     "arithmetic handed on": _first(chats.maths),
@@ -126,7 +132,7 @@ CASES: dict[str, Callable[[random.Random], Case]] = {
     "JSON for a schema": _typed(typed.fitting),
     "JSON with keys": _typed(typed.keyed),
 }
-CALLS = tuple(CASES)[:8]
+CALLS = tuple(CASES)[:9]
 
 
 def cases(name: str, count: int, seed: int = 0) -> list[Case]:

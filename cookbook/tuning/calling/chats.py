@@ -389,7 +389,7 @@ def system(rng: random.Random) -> str:
     kind = rng.random()
     if kind < 0.6:
         return rng.choice(SYSTEMS).format(words.name(rng))
-    size = rng.choice((1, 2, 4, 8))
+    size = rng.choice((1, 1, 2, 4))
     lines = [rng.choice((words.sentence, words.filler))(rng) for _ in range(size)]
     return f"{rng.choice(SYSTEMS).format(words.name(rng))} {' '.join(lines)}"
 

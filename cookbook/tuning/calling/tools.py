@@ -40,7 +40,7 @@ CHOICES: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 AMOUNTS = words.LISTS["amounts"].split()
 FLAGS = words.LISTS["flags"].split()
-KINDS = ("string",) * 10 + ("integer",) * 5 + ("number",) * 2 + ("boolean", "enum", "array")
+KINDS = ("string",) * 14 + ("integer",) * 6 + ("number",) * 2 + ("boolean", "enum", "array")
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _tool(rng: random.Random, near: Tool | None) -> Tool:
     if near is not None and rng.random() < 0.4:
         verb, noun = rng.choice(((near.verb, noun), (verb, near.noun)))
     taken: set[str] = set()
-    count = rng.choice((0, 1, 1, 1, 1, 2, 2, 2, 3, 3, 4))
+    count = rng.choice((0, 1, 1, 1, 1, 1, 1, 2, 2, 3))
     parameters = tuple(parameter(rng, taken) for _ in range(count))
     name, about = identifier(rng, verb, noun), described(rng, verb, noun, parameters)
     kind = rng.random()
@@ -203,7 +203,7 @@ def _tool(rng: random.Random, near: Tool | None) -> Tool:
 def offered(rng: random.Random, held: bool, most: int) -> list[Tool]:
     """Some tools, all of different names and nouns; some of them near to one another."""
     found: list[Tool] = []
-    count = min(most, rng.choice((1, 1, 1, 1, 2, 2, 2, 3, 3, 4, 5)))
+    count = min(most, rng.choice((1, 1, 1, 1, 1, 2, 2, 3, 4, 5)))
     while len(found) < count:
         near = rng.choice(found) if found else None
         one = tool(rng, held, near)
