@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -156,7 +157,7 @@ class NanoBackend:
             while (batch := await relay.batch()) is not None:
                 for chunk in _read(reader, batch):
                     yield chunk
-            yield _last(reader)
+            yield _last(reader, one_call=wire.get("parallel_tool_calls") is False)
         finally:
             relay.cancelled = True
 
@@ -378,14 +379,15 @@ def _read(reader: ChunkReader, batch: Sequence[Data]) -> Iterator[Chunk]:
         raise _refusal(fault)
 
 
-def _last(reader: ChunkReader) -> Chunk:
+def _last(reader: ChunkReader, *, one_call: bool) -> Chunk:
+    """The last chunk. llama.cpp's grammars do not keep all models to one call: the first counts."""
     last = reader.finish()
     if last.finish is None:
         raise BackendWireError(
             "The answer was cut off: the embedded engine was closed.",
             hint="Close the backend after its last answer.",
         )
-    return last
+    return replace(last, tool_calls=last.tool_calls[:1]) if one_call else last
 
 
 def _refusal(data: Data) -> BackendStatus:
