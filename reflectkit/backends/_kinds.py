@@ -23,6 +23,7 @@ __all__ = [
     "ServerKind",
     "Tokenizer",
     "merged",
+    "naming_one",
     "recognised",
 ]
 
@@ -155,7 +156,8 @@ class ServerKind:
     """One kind of server. ``host``: how its address ends, ``owner``: how it signs its models.
 
     ``running``: what makes it report usage in every chunk. ``seeds``, ``tools``, ``images``: it
-    takes them, or may; what a model makes of them is its own.
+    takes them, or may; what a model makes of them is its own. ``names_tools``: it can be told which
+    tool has to be called; others take that for no choice at all, and do not say so.
     """
 
     name: str
@@ -165,6 +167,7 @@ class ServerKind:
     running: Mapping[str, Any] = field(default_factory=dict)
     seeds: bool = True
     tools: bool = True
+    names_tools: bool = True
     images: bool = True
     tokenizer: Tokenizer | None = None
     knobs: Knobs = Knobs()
@@ -197,6 +200,7 @@ _KNOWN: Final = (
         name="llama.cpp",
         owner="llamacpp",
         continues="trailing",
+        names_tools=False,
         running={"timings_per_token": True},
         tokenizer=Tokenizer(
             text="content",
@@ -321,3 +325,18 @@ def _check_once(found: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
         raise ConfigurationError(
             f"{name} is in extra, and reasoning= says it too.", hint="Leave one of them out."
         )
+
+
+def naming_one(fields: dict[str, Any]) -> dict[str, Any]:
+    """A tool that is chosen by name, where a server can only force some tool: it is offered alone.
+
+    Raises ``ConfigurationError`` for a name that no tool has.
+    """
+    choice = fields.get("tool_choice")
+    if not isinstance(choice, Mapping):
+        return fields
+    name = (choice.get("function") or {}).get("name")
+    tools = [t for t in fields.get("tools") or () if (t.get("function") or {}).get("name") == name]
+    if not tools:
+        raise ConfigurationError(f"tool_choice names {name!r}, and no tool is called that.")
+    return {**fields, "tools": tools, "tool_choice": "required"}

@@ -18,7 +18,7 @@ from ..messages import Chunk, Request, Usage
 from ..models.embedded import embedded_models
 from ..models.gguf import Header, read_header
 from ._cpu import check_cpu
-from ._kinds import Knobs
+from ._kinds import Knobs, naming_one
 from ._local import check_at_least, check_text
 from ._wire import ChunkReader, body, read_error, read_timings
 from .base import Capabilities
@@ -234,7 +234,7 @@ class NanoBackend:
         wire = body(request, model=self.model, extra=standing)
         if wire.get("tools"):
             self._check_tools()
-        return _chosen(wire)
+        return naming_one(wire)
 
     def _check_tools(self) -> None:
         if not self._calls:
@@ -345,18 +345,6 @@ def _visible_ends(header: Header) -> tuple[str, ...]:
         return ()
     ids = {header.number(key) for key in _ENDS if header.get(key) is not None}
     return tuple(tokens[i] for i in sorted(ids) if i < len(tokens))
-
-
-def _chosen(wire: Data) -> Data:
-    """llama.cpp can force some call or other: one by name is forced as the only one there is."""
-    choice = wire.get("tool_choice")
-    if not isinstance(choice, Mapping):
-        return wire
-    name = (choice.get("function") or {}).get("name")
-    tools = [t for t in wire.get("tools") or () if (t.get("function") or {}).get("name") == name]
-    if not tools:
-        raise ConfigurationError(f"tool_choice names {name!r}, and no tool is called that.")
-    return {**wire, "tools": tools, "tool_choice": "required"}
 
 
 # --- after ---------------------------------------------------------------------------------------

@@ -10,7 +10,16 @@ from ..errors import BackendStatus, BackendWireError, ConfigurationError, Missin
 from ..messages import Request
 from ._chat import ChatStream
 from ._http import Deadline
-from ._kinds import KINDS, UNKNOWN, Continues, ServerKind, Tokenizer, merged, recognised
+from ._kinds import (
+    KINDS,
+    UNKNOWN,
+    Continues,
+    ServerKind,
+    Tokenizer,
+    merged,
+    naming_one,
+    recognised,
+)
 from ._remote import RemoteBackend
 from ._retry import Retries, Timeouts
 from ._secrets import Address, Secrets, hidden
@@ -195,7 +204,8 @@ class OpenAIBackend(RemoteBackend):
 
     async def _prepare(self, request: Request, deadline: Deadline) -> None:
         self._check(request)
-        if request.reasoning or (request.prefix and self._continues is None):
+        named = isinstance({**self._extra, **request.extra}.get("tool_choice"), Mapping)
+        if request.reasoning or named or (request.prefix and self._continues is None):
             await self._identify(deadline)
         if request.prefix and self._way_on == "no":
             raise MissingCapability(
@@ -210,6 +220,7 @@ class OpenAIBackend(RemoteBackend):
         standing = {**kind.running, **self._extra, **flags}
         fields = body(request, model=model, extra=standing, provider=self.provider)
         fields = merged(fields, kind.knobs.fields(request, self._name))
+        fields = fields if kind.names_tools else naming_one(fields)
         fields = {k: v for k, v in fields.items() if k not in self._refused}
         if self._new_cap_name and "max_tokens" in fields:
             fields["max_completion_tokens"] = fields.pop("max_tokens")

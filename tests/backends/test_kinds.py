@@ -314,6 +314,36 @@ async def test_the_client_passes_a_budget_on() -> None:
         assert "reasoning_budget_tokens" not in server.requests[-1].json
 
 
+TOOLS = [{"type": "function", "function": {"name": n, "parameters": {}}} for n in ("one", "two")]
+
+
+def choosing(name: str) -> Request:
+    choice = {"type": "function", "function": {"name": name}}
+    return replace(ASK, extra={"tools": TOOLS, "tool_choice": choice})
+
+
+async def test_a_tool_chosen_by_name_is_offered_alone_where_the_server_knows_no_names() -> None:
+    for owner, sent in (("llamacpp", (TOOLS[1:], "required")), ("vllm", (TOOLS, "named"))):
+        async with (
+            LoopbackServer(chat("ok"), owner=owner) as server,
+            OpenAIBackend(server.url, model="m") as backend,
+        ):
+            await drained(backend, choosing("two"))
+            body = server.requests[-1].json
+        choice = body["tool_choice"]
+        assert (body["tools"], choice if isinstance(choice, str) else "named") == sent
+
+
+async def test_a_tool_that_there_is_not_cannot_be_chosen() -> None:
+    async with (
+        LoopbackServer(chat("ok"), owner="llamacpp") as server,
+        OpenAIBackend(server.url, model="m") as backend,
+    ):
+        with pytest.raises(ConfigurationError, match="names 'three'"):
+            await drained(backend, choosing("three"))
+        assert not server.requests
+
+
 async def test_the_other_apis_take_it() -> None:
     async with (
         LoopbackServer(anthropic_chat("ok")) as server,
