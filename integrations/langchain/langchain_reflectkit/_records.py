@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from reflectkit import Attempt, Grant, Reply, Verdict
 
-__all__ = ["attempt_of", "calls_in_thinking", "record_of"]
+__all__ = ["attempt_of", "before_a_call", "calls_in_thinking", "record_of"]
 
 #: how models that were not asked to write a call as text write one
 _CALL: Final = re.compile(r"<tool_call>|<function=|<\|tool_call|\[TOOL_CALLS\]|<｜tool▁call")
@@ -76,6 +76,12 @@ def _grant(grant: Grant) -> dict[str, Any]:
         "enforced_by": grant.enforced_by,
         "by": grant.by,
     }
+
+
+def before_a_call(text: str) -> str:
+    """A text up to where the model wrote down a call in it."""
+    call = _CALL.search(text)
+    return text[: call.start()] if call else text
 
 
 def calls_in_thinking(reply: Reply) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ from reflectkit.budget.tokens import Counter
 
 from .._messages import calls_in, from_langchain
 from .._pieces import Pieces
+from .._records import before_a_call
 from ._hooks import answer_in
 from ._room import Plan, Room
 
@@ -22,10 +23,13 @@ __all__ = ["NOW", "Terms", "answered", "ended", "plan", "written"]
 
 #: what the last request ends with
 NOW: Final = (
-    "The budget of this task is nearly spent. Give your final answer now, from what is known so "
-    "far, in a few sentences. Call no tool."
+    "The budget is nearly spent. Do not call any more tools: give your final answer now, in a few "
+    "sentences."
 )
 _SPENT: Final = "The token budget is spent ({by}), and there is no answer yet."
+_SILENT: Final = "The token budget is nearly spent, and the model gave no answer."
+#: blocks that are calls, in the shapes of several vendors
+_CALLS: Final = ("tool_call", "tool_use", "function_call", "invalid_tool_call", "tool_call_chunk")
 _LEFT_OUT: Final = "[{length} characters left out]"
 #: tokens kept for the last answer, where the budget does not say
 _FLOOR: Final = 256
@@ -124,26 +128,37 @@ def _result(message: ToolMessage, kept: int) -> ToolMessage:
 
 
 def answered(response: ModelResponse[Any], made: Plan) -> ModelResponse[Any]:
-    """The response; the last answer of a run is one, and calls no tool."""
+    """The response; the last answer of a run is one, and calls no tool, not even in its text."""
     answer = answer_in(response.result)
     if not made.last or answer is None:
         return response
-    content = answer.content
-    if not isinstance(content, str):
-        calls = ("tool_call", "tool_use", "function_call", "invalid_tool_call", "tool_call_chunk")
-        content = [b for b in content if isinstance(b, str) or b.get("type") not in calls]
-    if not answer.text.strip():
-        content = _best(made.request.messages) or content
-    told = {**answer.response_metadata, "token_budget": "answer"}
+    if before_a_call(answer.text).strip():
+        content, end = _without_calls(answer.content), "answer"
+    elif best := _best(made.request.messages):
+        content, end = best, "answer"
+    else:
+        content, end = _SILENT, "end"
     final = answer.model_copy(
         update={
             "content": content,
             "tool_calls": [],
             "invalid_tool_calls": [],
-            "response_metadata": told,
+            "response_metadata": {**answer.response_metadata, "token_budget": end},
         }
     )
     return replace(response, result=[final])
+
+
+def _without_calls(content: Any) -> Any:
+    if isinstance(content, str):
+        return before_a_call(content)
+    kept = [b for b in content if isinstance(b, str) or b.get("type") not in _CALLS]
+    return [
+        {**b, "text": before_a_call(b["text"])}
+        if isinstance(b, dict) and b.get("type") == "text"
+        else b
+        for b in kept
+    ]
 
 
 def ended(request: ModelRequest[Any], room: Room, how: str) -> ModelResponse[Any]:

@@ -182,10 +182,27 @@ async def test_drafts_do_not_show_in_streams() -> None:
 # --- budgets
 
 
+@pytest.mark.parametrize(
+    ("last", "text", "end"),
+    [
+        ("It is 28. <tool_call>{}", "It is 28. ", "answer"),
+        ("<tool_call>{}", "The token budget is nearly spent, and the model gave no answer.", "end"),
+    ],
+)
+async def test_a_call_that_is_written_down_is_no_last_answer(
+    last: str, text: str, end: str
+) -> None:
+    model = Spoken(says=[calling(1), said(last)])
+    middle = TokenBudgetMiddleware(Budget(total=2_000, output=60, calls=2))
+    state = await create_agent(model, [look_up], middleware=[middle]).ainvoke(ASK)
+    answer = state["messages"][-1]
+    assert (answer.text, answer.response_metadata["token_budget"]) == (text, end)
+
+
 @pytest.mark.parametrize("way", ["sync", "async"])
 async def test_the_answer_comes_before_the_budget_is_spent(way: str) -> None:
     """langchain#38842."""
-    says = [*(calling(n, (60 + 30 * n, 20)) for n in range(9))]
+    says = [*(calling(n, (60 + 30 * n, 20), "It is 28.") for n in range(9))]
     model = Spoken(says=says, max_tokens=100)
     middle = TokenBudgetMiddleware(Budget(total=900, output_floor=40))
     agent = create_agent(model, [look_up], middleware=[middle])
