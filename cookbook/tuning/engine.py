@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import xllamacpp  # type: ignore[import-untyped, unused-ignore]
+import xllamacpp  # type: ignore[import-untyped, unused-ignore]  # it has none
 
 Message = dict[str, str]
 

@@ -91,17 +91,17 @@ def _blocks(length: int) -> list[tuple[int, int]]:
 
 def norm(x: Tensor, weight: Tensor, epsilon: float) -> Tensor:
     """Root mean square norm."""
-    result: Tensor = _Norm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]
+    result: Tensor = _Norm.apply(x, weight, epsilon)  # type: ignore[no-untyped-call]  # torch gives it no types
     return result
 
 
 def gate(both: Tensor) -> Tensor:
     """SwiGLU of a gate and a value side by side."""
-    result: Tensor = _Gate.apply(both)  # type: ignore[no-untyped-call]
+    result: Tensor = _Gate.apply(both)  # type: ignore[no-untyped-call]  # torch gives it no types
     return result
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, mask: Tensor) -> Tensor:
     """Attention of (rows x heads, length, size); the mask is added to the scores."""
-    result: Tensor = _Attend.apply(q, k, v, mask)  # type: ignore[no-untyped-call]
+    result: Tensor = _Attend.apply(q, k, v, mask)  # type: ignore[no-untyped-call]  # torch gives it no types
     return result

@@ -32,7 +32,7 @@ class Muon(torch.optim.Optimizer):
         super().__init__(weights, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # the closure is never used
         for group in self.param_groups:
             sizes: dict[Any, list[nn.Parameter]] = {}
             for weight in group["params"]:

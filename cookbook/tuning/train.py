@@ -143,7 +143,7 @@ def begin(stage: Stage, size: int) -> tuple[Run, list[torch.optim.Optimizer]]:
 
 def one_step(run: Run, parts: list[torch.optim.Optimizer], batch: Batch) -> float:
     loss = loss_of(run.model, batch)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()  # type: ignore[no-untyped-call]  # torch gives it no types
     rate = run.rate()
     for part in parts:
         for group in part.param_groups:

@@ -147,7 +147,10 @@ def phrase(rng: random.Random) -> str:
 def code(rng: random.Random) -> str:
     """An identifier."""
     big, small, digits = "ABCDEFGHJKLMNPQRSTUVWXYZ", "abcdefghijklmnopqrstuvwxyz", "0123456789"
-    some = lambda letters, n: "".join(rng.choices(letters, k=n))  # noqa: E731
+
+    def some(letters: str, n: int) -> str:
+        return "".join(rng.choices(letters, k=n))
+
     kinds: Sequence[Callable[[], str]] = (
         lambda: f"{some(big, rng.randint(1, 3))}-{some(digits, rng.randint(1, 5))}",
         lambda: some(big + digits, rng.randint(3, 8)), lambda: some(small + digits, 6),
