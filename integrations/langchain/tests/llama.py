@@ -46,7 +46,7 @@ def serving(
     params.hostnames, params.port, params.api_keys = ["127.0.0.1"], 0, [key]
     params.verbosity, params.n_ctx, params.n_parallel = 0, context, 2
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
-    params.use_jinja = params.special = True
+    params.use_jinja = True
     if senses is not None:
         params.mmproj.path = str(senses)
     server = xllamacpp.Server(params)

@@ -39,6 +39,7 @@ CALLS: Final = frozenset(
         "test_agent_loop",
         "test_anthropic_inputs",
         "test_bind_runnables_as_tools",
+        "test_conversation",  # small talk, of which the other model knows nothing
         "test_image_tool_message",
         "test_json_mode",
         "test_structured_few_shot_examples",
@@ -116,7 +117,7 @@ def reflect() -> Iterator[dict[str, Any]]:
 def tools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
     senses = llama.write_senses(tmp_path_factory.mktemp("senses") / "senses.gguf", "nano-tools")
     with llama.serving("nano-tools", senses) as where:
-        yield {**where, "mode": "plain"}
+        yield where
 
 
 class _Suite(ChatModelIntegrationTests):
@@ -185,7 +186,7 @@ class TestInProcess(_Suite):
 
     def who(self, name: str, request: pytest.FixtureRequest) -> dict[str, Any]:
         pytest.importorskip("xllamacpp", reason="needs the extra [local]")
-        tools = {"model": "nano-tools", "mode": "plain"}
+        tools = {"model": "nano-tools"}
         return tools if name in CALLS else {"model": "nano-reflect"}
 
 

@@ -17,7 +17,12 @@ HERE = Path(__file__).parents[2]
 HOUSE = HERE.parents[1]
 DOCS = HOUSE / "docs"
 #: page -> blocks of it that run
-PAGES = {"README.md": 1, "docs/langchain.md": 4, "docs/langchain-chains.md": 3}
+PAGES = {
+    "README.md": 1,
+    "docs/langchain.md": 4,
+    "docs/langchain-chains.md": 3,
+    "docs/langchain-agents.md": 4,
+}
 MARK = "<!-- runs: no (needs LangChain; runs with the integration's own tests) -->\n"
 BLOCK = r"```python\n(.*?)^```$"
 FLAGS = re.MULTILINE | re.DOTALL
