@@ -19,7 +19,7 @@ DOCS = HOUSE / "docs"
 #: page -> blocks of it that run
 PAGES = {
     "README.md": 1,
-    "docs/langchain.md": 4,
+    "docs/langchain.md": 6,
     "docs/langchain-chains.md": 3,
     "docs/langchain-agents.md": 4,
 }
