@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import weakref
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from reflectkit import Client, Message
 
-__all__ = ["Clients", "without_password"]
+__all__ = ["Clients", "keeper", "without_password"]
 
 #: The model that answers where nobody was named.
 _EMBEDDED: Final = "nano-reflect"
@@ -83,11 +83,11 @@ class Clients:
         with self._lock:
             self._kept = [kept for kept in self._kept if not kept.loop.is_closed()]
             client, self._spare = self._spare or self._client(), None
-            keeper = _keeper(client)
-            self._kept.append(_Kept(running, client=client, keeper=keeper))
+            mine = keeper(client.close)
+            self._kept.append(_Kept(running, client=client, keeper=mine))
             # holds the client until it is closed, though nobody else may hold this any longer
-            weakref.finalize(self, _end, running, keeper).atexit = False
-        await anext(keeper)
+            weakref.finalize(self, _end, running, mine).atexit = False
+        await anext(mine)
         return client
 
     async def aclose(self) -> None:
@@ -187,12 +187,13 @@ class _Kept:
     keeper: AsyncGenerator[None, None] = field(kw_only=True)
 
 
-async def _keeper(client: Client) -> AsyncGenerator[None, None]:
-    """Closes ``client`` where it is closed, or where the loop ends, which closes its generators."""
+async def keeper(close: Callable[[], Awaitable[object]]) -> AsyncGenerator[None, None]:
+    """Once begun, it does ``close`` where it is closed itself, or where the loop ends, which closes
+    its generators."""
     try:
         yield
     finally:
-        await client.close()
+        await close()
 
 
 def _end(loop: asyncio.AbstractEventLoop, keeper: AsyncGenerator[None, None]) -> None:

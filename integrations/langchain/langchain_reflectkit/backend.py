@@ -13,7 +13,6 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
-from weakref import WeakKeyDictionary
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -31,6 +30,7 @@ from reflectkit.backends.base import Capabilities
 from reflectkit.backends.function import FunctionBackend
 from reflectkit.budget.tokens import LearnedCounter
 
+from ._clients import keeper
 from ._counting import Counting, finish_of
 from ._errors_of_models import as_ours
 from ._messages import calls_in, kept_for_replay, to_langchain
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LangChainBackend", "with_reflection"]
 
+_Keeper = AsyncGenerator[None, None]
 #: nobody is told of the inner call: its tokens would be counted and streamed twice
 _SILENT: Final[RunnableConfig] = {"callbacks": []}
 _SAMPLING: Final = ("max_tokens", "temperature", "top_p", "seed")
@@ -93,8 +94,8 @@ class LangChainBackend:
         while isinstance(runnable, RunnableRetry):
             self._retry, runnable = self._retry or runnable, runnable.bound
         self._runnable = changed(runnable, _quiet)
-        self._by_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, Runnable[Any, Any]]
-        self._by_loop = WeakKeyDictionary()
+        #: by loop: the runnable with connections of that loop, and what closes them
+        self._by_loop: dict[asyncio.AbstractEventLoop, tuple[Runnable[Any, Any], _Keeper]] = {}
         self.model = model or name_of(runnable)
         self.requests = 0
         found = list(models_in(runnable))
@@ -127,14 +128,13 @@ class LangChainBackend:
                 yield chunk
 
     async def aclose(self) -> None:
-        """Close the connections that were opened for this event loop; the model stays open."""
-        mine = self._by_loop.pop(asyncio.get_running_loop(), None)
-        for model in models_in(mine) if mine is not None else ():
-            if (client := getattr(model, "root_async_client", None)) is not None:
-                await client.close()
+        """Close the connections that were opened for this event loop, which its end does too; the
+        model stays open."""
+        if mine := self._by_loop.pop(asyncio.get_running_loop(), None):
+            await mine[1].aclose()
 
     async def _answers(self, request: Request) -> AsyncGenerator[Chunk, None]:
-        runnable = self._ready(request)
+        runnable = self._ready(await self._here(), request)
         messages = to_langchain(request.messages, vendor=self.provider)
         stop = {"stop": list(request.stop)} if request.stop else {}
         reading = _Reading(self.model)
@@ -171,15 +171,25 @@ class LangChainBackend:
                     raise
             await asyncio.sleep(_pause(self._retry, number))
 
-    def _ready(self, request: Request) -> Runnable[Any, Any]:
+    async def _here(self) -> Runnable[Any, Any]:
+        """The runnable with connections of the running loop."""
+        running = asyncio.get_running_loop()
+        for loop in list(self._by_loop):
+            if loop.is_closed():
+                self._by_loop.pop(loop, None)
+        if running not in self._by_loop:
+            mine = changed(self._runnable, _own_connection)
+            self._by_loop[running] = mine, keeper(lambda: _closed(mine))
+            await anext(self._by_loop[running][1])
+        return self._by_loop[running][0]
+
+    @staticmethod
+    def _ready(runnable: Runnable[Any, Any], request: Request) -> Runnable[Any, Any]:
         """The runnable as this request needs it."""
-        loop = asyncio.get_running_loop()
-        if loop not in self._by_loop:
-            self._by_loop[loop] = changed(self._runnable, _own_connection)
         values = {n: v for n in _SAMPLING if (v := getattr(request, n)) is not None}
         if request.reasoning and request.reasoning.effort:
             values["effort"] = request.reasoning.effort
-        runnable = with_fields(self._by_loop[loop], values)
+        runnable = with_fields(runnable, values)
         calling = {k: v for k, v in request.extra.items() if k in _CALLING and v is not None}
         other = {k: v for k, v in request.extra.items() if k not in _CALLING and v is not None}
         if calling.get("tools"):
@@ -367,6 +377,14 @@ def _own_connection(model: BaseChatModel) -> BaseChatModel:
     return model.model_copy(
         update={"root_async_client": mine, "async_client": mine.chat.completions}
     )
+
+
+async def _closed(runnable: Runnable[Any, Any]) -> None:
+    """What ``_own_connection`` has opened."""
+    for model in models_in(runnable):
+        client: Any = getattr(model, "root_async_client", None)
+        if hasattr(client, "with_options") and getattr(model, "http_async_client", None) is None:
+            await client.close()
 
 
 def _warn(model: BaseChatModel) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import warnings
+import weakref
 from typing import Any
 
 import langchain_core.exceptions as core
@@ -33,6 +35,7 @@ from reflectkit import (
     Scope,
     SectionDelta,
 )
+from scenario import exact, serving
 from spoken import NoAsync, Spoken, Streamed, usage
 
 ANSWER = "<thinking>4 * 7</thinking><output>28</output>"
@@ -301,6 +304,24 @@ def test_loops_one_after_another_and_in_a_running_one() -> None:
     assert chat.invoke("hi").text == "28"
     for _ in range(2):
         assert asyncio.run(chat.ainvoke("hi")).text == "28"
+
+
+@pytest.mark.filterwarnings("ignore:ChatOpenAI drops:UserWarning")  # it is so, and no matter here
+def test_a_loop_that_has_ended_is_let_go_and_its_connections_are_closed() -> None:
+    openai = pytest.importorskip("langchain_openai", reason="somebody else's model")
+    loops: list[weakref.ref[Any]] = []
+
+    async def once() -> str:
+        loops.append(weakref.ref(asyncio.get_running_loop()))
+        return (await Client(backend, mode="plain").ask("hi")).output
+
+    with serving(exact) as server:
+        model = openai.ChatOpenAI(base_url=server.url, api_key="k", model="m")
+        backend = LangChainBackend(model)
+        assert [asyncio.run(once()) for _ in range(3)] == ["Hello there."] * 3
+        assert server.connections == 0
+    gc.collect()
+    assert [loop() is not None for loop in loops[:2]] == [False, False]
 
 
 def test_chat_openai_before_another_server_warns() -> None:
