@@ -27,14 +27,7 @@ from langchain_core.messages import (
 )
 from langchain_core.messages.tool import invalid_tool_call, tool_call
 
-from reflectkit import (
-    ConfigurationError,
-    Message,
-    ProtocolError,
-    Section,
-    ToolCall,
-    Transcript,
-)
+from reflectkit import ConfigurationError, Message, ProtocolError, ToolCall
 
 if TYPE_CHECKING:
     from langchain_core.messages import ToolCall as LangChainCall
@@ -233,6 +226,7 @@ def _kept(message: AIMessage, dialect: str) -> str:
 
     Text that holds tags of its own cannot be told from the protocol: then the thinking stays out.
     """
+    from reflectkit import Section, Transcript  # late: they would double what importing this costs
     from reflectkit.protocol import render
 
     sections: list[Section] = []
