@@ -373,6 +373,16 @@ def test_serialisation_holds_no_secret() -> None:
 # --- loops, threads, early ends ------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("model", "calls"), [("nano-reflect", False), ("nano-tools", True)])
+def test_the_profile_says_what_the_model_in_this_process_is_able_to(
+    model: str, calls: bool
+) -> None:
+    profile = ChatReflectKit(model=model).profile
+    assert profile is not None
+    assert profile["tool_calling"] is calls
+    assert profile["max_input_tokens"] > 0
+
+
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
 def test_copies_answer(copied: Any) -> None:
     with serving(exact) as server:
