@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-pytest.importorskip("xllamacpp")
+pytest.importorskip("xllamacpp")  # reflectkit[local]
 
 from reflectkit import Client
 from reflectkit.backends.nano import NanoBackend

@@ -58,7 +58,7 @@ def test_every_text_survives_the_tokenizer(tokenizer: Tokenizer, text: str) -> N
 @pytest.mark.parametrize("parsed", [False, True])
 def test_jinja_writes_what_was_learned(case: Case, parsed: bool) -> None:
     """As transformers and vLLM do it: arguments parsed, and JSON with letters as they are."""
-    jinja2 = pytest.importorskip("jinja2")
+    jinja2 = pytest.importorskip("jinja2")  # the test group
     environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True)
     environment.filters["tojson"] = lambda value: json.dumps(value, ensure_ascii=False)
     messages = [turn.wire() for turn in case.turns]

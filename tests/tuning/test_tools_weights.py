@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("xllamacpp")
+pytest.importorskip("xllamacpp")  # reflectkit[local]
 
 from calling.cases import Case, cases
 from calling.layout import Turn

@@ -11,7 +11,7 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,6 +42,14 @@ def serving(*answers: Any, **options: Any) -> Iterator[LoopbackServer]:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
+
+
+def summed(chunks: Iterable[Any]) -> Any:
+    """The message that chunks add up to, one after the other."""
+    first, *rest = chunks
+    for chunk in rest:
+        first = first + chunk
+    return first
 
 
 def event(delta: Mapping[str, Any], **more: Any) -> bytes:

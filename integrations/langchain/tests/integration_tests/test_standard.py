@@ -28,7 +28,7 @@ from langchain_tests.integration_tests import ChatModelIntegrationTests
 
 import llama
 from langchain_reflectkit import ChatReflectKit
-from scenario import exact, serving
+from scenario import exact, serving, summed
 
 # the test of a recorded stream measures only what it has a recording of
 pytestmark = pytest.mark.filterwarnings("ignore:Benchmark fixture was not used")
@@ -160,15 +160,11 @@ class _Suite(ChatModelIntegrationTests):
 
     def invoke_with_reasoning_output(self, *, stream: bool = False) -> AIMessage:
         model = ChatReflectKit(**self.where)
-        return sum_of(list(model.stream("What is 3 + 4?"))) if stream else model.invoke("hi")
+        return summed(model.stream("What is 3 + 4?")) if stream else model.invoke("hi")
 
     def invoke_with_cache_read_input(self, *, stream: bool = False) -> AIMessage:
         self.invoke_with_reasoning_output(stream=stream)
         return self.invoke_with_reasoning_output(stream=stream)
-
-
-def sum_of(chunks: list[Any]) -> Any:
-    return chunks[0].__add__(chunks[1:])
 
 
 class _Senses(_Suite):

@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from complaints import AROUND, MODEL
 from langchain_reflectkit import ChatReflectKit
 from reflectkit.testing import Served, anthropic_chat, chat
-from scenario import USAGE, answer, serving
+from scenario import USAGE, answer, serving, summed
 
 
 @tool
@@ -43,13 +43,6 @@ def model_of(*answers: Any, **settings: Any) -> Iterator[tuple[ChatReflectKit, A
             ChatReflectKit(base_url=server.url, model="m", **{"mode": "plain", **settings}),
             server,
         )
-
-
-def summed(chunks: Any) -> Any:
-    first, *rest = list(chunks)
-    for chunk in rest:
-        first = first + chunk
-    return first
 
 
 def reasoning(message: Any) -> list[str]:
